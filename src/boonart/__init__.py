@@ -1,0 +1,1 @@
+"""BoonArt: search for paintings by what they show and how the things in them relate."""

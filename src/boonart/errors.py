@@ -1,0 +1,222 @@
+"""Every error that BoonArt raises on purpose.
+
+    BoonArtError
+    ├── InvalidRequest            the caller's input is wrong
+    │   ├── InvalidQuery          an empty, too long or contradictory query
+    │   ├── InvalidFilter         an unknown field or a value of the wrong type
+    │   └── PictureError          bytes that are not a picture we can use
+    │       ├── UnsupportedPicture    not a picture, or a format we do not read
+    │       ├── TruncatedPicture      the data ends too early
+    │       └── PictureTooLarge       more pixels or bytes than the budget
+    ├── NotFound
+    │   ├── CollectionNotFound
+    │   └── WorkNotFound
+    ├── CollectionExists
+    ├── ConfigurationError        settings that cannot work together
+    ├── SourceError               an ingest source that cannot be read at all
+    ├── RecordError               one record of a source that cannot be used
+    ├── ModelError
+    │   ├── ModelNotAvailable     the weights are not on this machine
+    │   ├── ModelFileError        a weight file that is damaged or of another kind
+    │   └── ModelMismatch         a collection made with other models
+    ├── WorkIndexError
+    │   ├── IndexLocked           another process owns the folder
+    │   └── IndexCorrupt          the folder cannot be opened
+    └── Unavailable               a part that is down, slow or full; trying again may help
+        ├── Overloaded            the queue is full
+        ├── DeadlineExceeded      no answer in time
+        └── OutOfMemory           the device has no memory left
+
+Each carries a sentence that says what is wrong and, where there is one, a `hint` that says what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BoonArtError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        code: stable name of the kind of error, the same in REST, gRPC and Python.
+        hint: what to do next, or an empty string.
+        field: the request field at fault, as a dotted path, or an empty string.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(BoonArtError):
+    """The caller's input is wrong; the same request will fail again."""
+
+    code = "invalid-request"
+
+
+class InvalidQuery(InvalidRequest):
+    """An empty, too long or contradictory query."""
+
+    code = "invalid-query"
+
+
+class InvalidFilter(InvalidRequest):
+    """A filter on an unknown field or with a value of the wrong type."""
+
+    code = "invalid-filter"
+
+
+class PictureError(InvalidRequest):
+    """The bytes given are not a picture that can be used."""
+
+    code = "invalid-picture"
+
+
+class UnsupportedPicture(PictureError):
+    """Not a picture, or in a format that is not read."""
+
+    code = "unsupported-picture"
+
+
+class TruncatedPicture(PictureError):
+    """The picture's data ends too early or is damaged."""
+
+    code = "truncated-picture"
+
+
+class PictureTooLarge(PictureError):
+    """The picture has more pixels or bytes than the budget allows."""
+
+    code = "picture-too-large"
+
+
+class NotFound(BoonArtError):
+    """Something named in the request does not exist."""
+
+    code = "not-found"
+
+
+class CollectionNotFound(NotFound):
+    """No collection of that name."""
+
+    code = "collection-not-found"
+
+
+class WorkNotFound(NotFound):
+    """No work of that id in the collection."""
+
+    code = "work-not-found"
+
+
+class CollectionExists(BoonArtError):
+    """A collection of that name is there already."""
+
+    code = "collection-exists"
+
+
+class ConfigurationError(BoonArtError):
+    """Settings that are missing, malformed or cannot work together."""
+
+    code = "configuration"
+
+
+class SourceError(BoonArtError):
+    """An ingest source that cannot be read at all."""
+
+    code = "source"
+
+
+class RecordError(BoonArtError):
+    """One record of a source that cannot be used; the others can."""
+
+    code = "record"
+
+
+class ModelError(BoonArtError):
+    """Something is wrong with a model or its weights."""
+
+    code = "model"
+
+
+class ModelNotAvailable(ModelError):
+    """The model's weights are not on this machine and nothing is fetched unasked."""
+
+    code = "model-not-available"
+
+
+class ModelFileError(ModelError):
+    """A weight file is damaged, unsafe or made for another model."""
+
+    code = "model-file"
+
+
+class ModelMismatch(ModelError):
+    """A collection was made with models other than the configured ones."""
+
+    code = "model-mismatch"
+
+
+class WorkIndexError(BoonArtError):
+    """Something is wrong with the stored index."""
+
+    code = "index"
+
+
+class IndexLocked(WorkIndexError):
+    """Another process owns the collection's folder.
+
+    Attributes:
+        url: address of the running server that owns it, or an empty string.
+    """
+
+    code = "index-locked"
+
+    def __init__(self, message: str, *, hint: str = "", url: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.url = url
+
+
+class IndexCorrupt(WorkIndexError):
+    """The collection's folder cannot be opened; nothing in it was changed."""
+
+    code = "index-corrupt"
+
+
+class Unavailable(BoonArtError):
+    """A part is down, slow or full; the same request may succeed later.
+
+    Attributes:
+        retry_after: seconds after which trying again makes sense.
+    """
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Overloaded(Unavailable):
+    """The queue is full."""
+
+    code = "overloaded"
+
+
+class DeadlineExceeded(Unavailable):
+    """No answer within the time that the caller allowed."""
+
+    code = "deadline-exceeded"
+
+
+class OutOfMemory(Unavailable):
+    """The device has no memory left even for the smallest batch."""
+
+    code = "out-of-memory"
