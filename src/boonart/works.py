@@ -254,20 +254,36 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A work that the index proposes.
+class StoredPicture:
+    """Where a work's picture is kept and how to reserve its place on a page.
 
     Attributes:
-        score: cosine between the query's vector and the named vector.
+        key: of the renditions in the picture store, or "" where there are none.
+        size: (width, height) of the original in pixels.
+        colour: dominant colour as "#rrggbb", or "".
+    """
+
+    key: str = ""
+    size: tuple[int, int] = (0, 0)
+    colour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stored work that the index proposes or returns.
+
+    Attributes:
+        score: cosine between the query's vector and the named vector; 0 where nothing was compared.
         content_hash: changes when the work's picture, text or models change.
-        payload: what is stored beside the vectors.
+        description_composed: the description was made by a template from other fields.
     """
 
     point_id: str
-    work_id: str
-    score: float
+    work: Work
+    score: float = 0.0
     content_hash: str = ""
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    picture: StoredPicture = field(default_factory=StoredPicture)
+    description_composed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +324,7 @@ class Hit:
     work: Work
     score: float
     global_score: float
+    picture: StoredPicture = field(default_factory=StoredPicture)
     relation_score: float | None = None
     relevance: float | None = None
     explanation: tuple[WordMap, ...] = ()
@@ -322,7 +339,6 @@ class Answer:
         degraded: stages that were left out ("rerank", "encode"), each with its reason.
         stages: milliseconds by stage ("encode", "candidates", "rerank").
         ranker: the ranker that put the hits in order.
-        compared: how many works the collection holds under the filter, or None when not counted.
     """
 
     hits: tuple[Hit, ...]
@@ -347,7 +363,6 @@ class IndexedWork:
         regions: (49, E) float16 filtered regions, or None without a reranker.
         words: (T, E) float16 projected words of the description, or None.
         description_words: the T words that `words` stand for.
-        picture_key: where the picture store keeps its renditions.
     """
 
     work: Work
@@ -357,9 +372,8 @@ class IndexedWork:
     regions: Float16Array | None = None
     words: Float16Array | None = None
     description_words: tuple[str, ...] = ()
-    picture_key: str = ""
-    picture_size: tuple[int, int] = (0, 0)
-    picture_colour: str = ""
+    picture: StoredPicture = field(default_factory=StoredPicture)
+    description_composed: bool = False
 
     def point_id(self, collection: str) -> str:
         """The point's id in `collection`."""

@@ -1,0 +1,248 @@
+"""The use case of a query: encode it, find candidates, put them in order, answer.
+
+Knows the ports alone. Data flows one way: query -> embedding -> candidates -> scores -> hits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from boonart.errors import BoonArtError, InvalidQuery, Unavailable
+from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
+from boonart.works import (
+    Answer,
+    Candidate,
+    Float32Array,
+    Hit,
+    ImageEmbedding,
+    Query,
+    Ranker,
+    RerankScore,
+    Target,
+    TextEmbedding,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_TEXT = 2_000
+"""Longest text query in characters. Encoders read far less, so a longer text is surely a mistake."""
+MAX_LIMIT = 1_000
+MAX_CANDIDATES = 1_000
+RERANK_DEADLINE = 2.0
+"""Seconds the reranker may take before the global order is given instead."""
+
+
+@dataclass(slots=True)
+class Stages:
+    """Milliseconds by stage, in the order in which the stages ran."""
+
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the time that the body takes to stage `name`, also when it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = 1000 * (time.perf_counter() - start)
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A query as vectors. `tokens` is None for an existing work, whose tokens are not stored."""
+
+    vector: Float32Array
+    embedding: TextEmbedding | ImageEmbedding | None
+
+
+class Search:
+    """Answers queries over the collections of one index.
+
+    Args:
+        reranker: None where none fits the encoder; answers are then in global order.
+        rerank_deadline: seconds, see `RERANK_DEADLINE`.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: WorkIndex,
+        reranker: Reranker | None = None,
+        *,
+        rerank_deadline: float = RERANK_DEADLINE,
+    ) -> None:
+        self._encoder = encoder
+        self._index = index
+        self._reranker = reranker
+        self._rerank_deadline = rerank_deadline
+
+    async def run(self, query: Query) -> Answer:
+        """Answer one query.
+
+        Raises:
+            InvalidQuery: empty, too long, or contradictory.
+            InvalidFilter: a filter on a field that is not stored.
+            CollectionNotFound: no such collection.
+            WorkNotFound: `work_id` is not in it.
+            Unavailable: the encoder or the index cannot answer now.
+        """
+        target = check(query)
+        stages = Stages()
+        with stages.measure("encode"):
+            embedded = await self._embed(query)
+        with stages.measure("candidates"):
+            candidates = await self._candidates(query, target, embedded.vector)
+        ranker, scores, degraded = Ranker.NONE, None, {}
+        if _can_rerank(query, target, embedded) and candidates:
+            with stages.measure("rerank"):
+                ranker, scores, degraded = await self._rerank(query, embedded, candidates)
+        hits = _hits(query, candidates, scores)
+        models = {"encoder": self._encoder.card.id}
+        if self._reranker is not None and scores is not None:
+            models["reranker"] = self._reranker.card.id
+        return Answer(
+            hits=hits,
+            target=target,
+            ranker=ranker,
+            stages=stages.milliseconds,
+            degraded=degraded,
+            models=models,
+        )
+
+    async def _embed(self, query: Query) -> _Embedded:
+        if query.work_id:
+            vector = await self._index.vector(query.collection, query.work_id, "image")
+            return _Embedded(vector, None)
+        encoded: Sequence[TextEmbedding | ImageEmbedding | BoonArtError]
+        if query.picture is not None:
+            encoded = await self._encoder.encode_images([query.picture])
+        else:
+            encoded = await self._encoder.encode_texts([query.text])
+        embedding = encoded[0]
+        if isinstance(embedding, BoonArtError):
+            raise embedding
+        return _Embedded(embedding.global_vector, embedding)
+
+    async def _candidates(self, query: Query, target: Target, vector: Float32Array) -> list[Candidate]:
+        name = "image" if target is Target.WORKS else "description"
+        # One more than asked for, because a work is its own nearest neighbour and is then left out.
+        wanted = max(query.limit, query.candidates) + (1 if query.work_id else 0)
+        found = await self._index.search(query.collection, vector, name=name, limit=wanted, where=query.where)
+        return [candidate for candidate in found if candidate.work.id != query.work_id]
+
+    async def _rerank(
+        self, query: Query, embedded: _Embedded, candidates: Sequence[Candidate]
+    ) -> tuple[Ranker, dict[str, RerankScore] | None, Mapping[str, str]]:
+        """The ranker used, its scores by point id, and what was degraded and why."""
+        if self._reranker is None or embedded.embedding is None:
+            return Ranker.NONE, None, {}
+        request = RerankRequest(
+            collection=query.collection,
+            query=embedded.embedding,
+            candidates=candidates[: query.candidates],
+            ranker=query.rerank,
+            explain=query.explain,
+        )
+        try:
+            async with asyncio.timeout(self._rerank_deadline):
+                scores = await self._reranker.rerank(request)
+        except TimeoutError:
+            reason = f"the reranker did not answer within {self._rerank_deadline:g} s"
+            logger.warning("answered without reranking: %s", reason)
+            return Ranker.NONE, None, {"rerank": reason}
+        except Unavailable as error:
+            logger.warning("answered without reranking: %s", error)
+            return Ranker.NONE, None, {"rerank": error.message}
+        return query.rerank, {score.point_id: score for score in scores}, {}
+
+
+def check(query: Query) -> Target:
+    """Refuse a query that cannot be answered; return what it searches.
+
+    Raises:
+        InvalidQuery: with the field at fault.
+    """
+    text = query.text.strip()
+    given = [
+        name
+        for name, value in (("text", text), ("picture", query.picture), ("work_id", query.work_id))
+        if value is not None and value != ""
+    ]
+    if not given:
+        raise InvalidQuery(
+            "The query is empty.", hint="Give a text, a picture or the id of a work.", field="text"
+        )
+    if len(given) > 1:
+        raise InvalidQuery(
+            f"The query has {' and '.join(given)} at once.", hint="Give exactly one of them.", field=given[1]
+        )
+    if len(text) > MAX_TEXT:
+        raise InvalidQuery(
+            f"The text has {len(text):,} characters; at most {MAX_TEXT:,} are read.",
+            hint="Shorten it to a sentence or a paragraph.",
+            field="text",
+        )
+    for name, value, most in (
+        ("limit", query.limit, MAX_LIMIT),
+        ("candidates", query.candidates, MAX_CANDIDATES),
+    ):
+        if not 1 <= value <= most:
+            raise InvalidQuery(f"{name} is {value}; it must be from 1 to {most:,}.", field=name)
+    if not 0.0 <= query.min_relevance <= 1.0:
+        raise InvalidQuery("min_relevance must be from 0 to 1.", field="min_relevance")
+    if query.target is not None:
+        return query.target
+    return Target.DESCRIPTIONS if query.picture is not None else Target.WORKS
+
+
+def _can_rerank(query: Query, target: Target, embedded: _Embedded) -> bool:
+    """The relation network compares a text with pictures or a picture with texts, nothing else."""
+    if query.rerank is Ranker.NONE or embedded.embedding is None:
+        return False
+    is_text = isinstance(embedded.embedding, TextEmbedding)
+    return is_text == (target is Target.WORKS)
+
+
+def _hits(
+    query: Query, candidates: Sequence[Candidate], scores: Mapping[str, RerankScore] | None
+) -> tuple[Hit, ...]:
+    """Candidates in their final order, cut to the page.
+
+    Reranked candidates come first; those beyond the reranker's window follow in global order. Ties are broken
+    by work id so that the same query always gives the same list.
+    """
+
+    def order(candidate: Candidate) -> tuple[int, float, str]:
+        score = scores.get(candidate.point_id) if scores is not None else None
+        if score is None:
+            return (1, -candidate.score, candidate.work.id)
+        return (0, -score.score, candidate.work.id)
+
+    hits: list[Hit] = []
+    for candidate in sorted(candidates, key=order):
+        score = scores.get(candidate.point_id) if scores is not None else None
+        relevance = score.relevance if score is not None else None
+        if relevance is not None and relevance < query.min_relevance:
+            continue
+        hits.append(
+            Hit(
+                rank=len(hits) + 1,
+                work=candidate.work,
+                score=score.score if score is not None else candidate.score,
+                global_score=candidate.score,
+                picture=candidate.picture,
+                relation_score=score.relation_score if score is not None else None,
+                relevance=relevance,
+                explanation=score.explanation if score is not None else (),
+            )
+        )
+        if len(hits) == query.limit:
+            break
+    return tuple(hits)
