@@ -99,7 +99,9 @@ class Search:
             embedded = await self._embed(query)
         with stages.measure("candidates"):
             candidates = await self._candidates(query, target, embedded.vector)
-        ranker, scores, degraded = Ranker.NONE, None, {}
+        ranker = Ranker.NONE
+        scores: dict[str, RerankScore] | None = None
+        degraded: Mapping[str, str] = {}
         if _can_rerank(query, target, embedded) and candidates:
             with stages.measure("rerank"):
                 ranker, scores, degraded = await self._rerank(query, embedded, candidates)

@@ -1,0 +1,97 @@
+"""The one composition root: settings in, wired parts out.
+
+Heavy libraries are imported here and only when the part that needs them runs in this process, so that a
+gateway whose encoder is remote never imports torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from boonart.errors import ConfigurationError, ModelNotAvailable
+from boonart.index.picture_store import FilePictureStore
+from boonart.ports import Encoder, PictureStore, Reranker, WorkIndex
+from boonart.search import Search
+from boonart.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The wired parts of a process. Close with `await parts.close()`."""
+
+    settings: Settings
+    encoder: Encoder
+    index: WorkIndex
+    reranker: Reranker | None
+    pictures: PictureStore
+    search: Search
+
+    async def close(self) -> None:
+        """Release everything, the last part first."""
+        if self.reranker is not None:
+            await self.reranker.close()
+        await self.encoder.close()
+        await self.index.close()
+
+
+def build(settings: Settings, *, server_url: str = "") -> Parts:
+    """Wire the parts that the settings ask for.
+
+    Args:
+        server_url: address under which this process serves; written into the lock of each opened collection,
+            so that other commands find the server.
+
+    Raises:
+        ConfigurationError: settings that cannot work together.
+        ModelNotAvailable: weights that are not on this machine.
+    """
+    encoder = build_encoder(settings)
+    index = build_index(settings, server_url=server_url)
+    reranker = build_reranker(settings, encoder, index)
+    pictures = FilePictureStore(settings.pictures_folder)
+    return Parts(settings, encoder, index, reranker, pictures, Search(encoder, index, reranker))
+
+
+def build_encoder(settings: Settings) -> Encoder:
+    """The encoder, in this process or remote."""
+    if settings.encoder_url:
+        raise ConfigurationError("Remote encoders are not part of this version.", field="encoder_url")
+    from boonart.encoders.batching import BatchingEncoder
+    from boonart.encoders.catalogue import load_encoder
+
+    model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
+    return BatchingEncoder(model)
+
+
+def build_index(settings: Settings, *, server_url: str = "") -> WorkIndex:
+    """The index, in this process or remote."""
+    if settings.qdrant_url:
+        raise ConfigurationError("A Qdrant server is not part of this version.", field="qdrant_url")
+    from boonart.index.edge import EdgeIndex
+
+    return EdgeIndex(settings.collections_folder, server_url=server_url)
+
+
+def build_reranker(settings: Settings, encoder: Encoder, index: WorkIndex) -> Reranker | None:
+    """The reranker that fits the encoder, or None where there is none or none is wanted."""
+    if settings.reranker == "none":
+        return None
+    from boonart.vitr.weights import load_reranker
+
+    try:
+        return load_reranker(
+            settings.reranker,
+            encoder_card=encoder.card,
+            index=index,
+            models_folder=settings.models_folder,
+            device=settings.device,
+            bank_bytes=settings.bank_bytes,
+        )
+    except ModelNotAvailable:
+        if settings.reranker != "auto":
+            raise
+        logger.info("no reranker weights for %s: answers are in global order", encoder.card.id)
+        return None

@@ -1,0 +1,104 @@
+"""Settings, read once at the start of a process and passed on from there; nothing else reads the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from boonart.errors import ConfigurationError
+
+LOCAL_HOME = Path(".boonart")
+"""A folder of this name in the working directory is preferred to the user's data folder."""
+
+
+def default_home() -> Path:
+    """Where collections, pictures and models are kept unless `BOONART_HOME` says otherwise."""
+    if LOCAL_HOME.is_dir():
+        return LOCAL_HOME.resolve()
+    return Path(platformdirs.user_data_dir("boonart"))
+
+
+class Settings(BaseSettings):
+    """All settings of a BoonArt process; each is also an environment variable `BOONART_<NAME>`.
+
+    A service address that is set means "that part is remote"; unset means "in this process".
+
+    Attributes:
+        home: folder of collections, pictures and models.
+        encoder: name of the encoder, such as "starter" or "open_clip:ViT-L-14/openai".
+        reranker: name of the reranker's weights; "auto" takes those that fit the encoder, "none" none.
+        device: "auto", "cpu" or "cuda".
+        threads: threads of one forward pass; 0 leaves the choice to the library.
+        host, port: where the gateway listens.
+        max_picture_bytes: largest picture file accepted, in bytes.
+        request_deadline: seconds within which a search must be answered.
+        bank_bytes: memory that the reranker may use for features, in bytes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BOONART_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=default_home)
+    encoder: str = "starter"
+    reranker: str = "auto"
+    device: str = "auto"
+    threads: int = Field(default=0, ge=0)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    default_collection: str = ""
+    max_picture_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    request_deadline: float = Field(default=10.0, gt=0)
+    bank_bytes: int = Field(default=2 * 1024**3, ge=0)
+    encoder_url: str = ""
+    reranker_url: str = ""
+    qdrant_url: str = ""
+    qdrant_api_key: SecretStr = SecretStr("")
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if value not in {"auto", "cpu", "cuda"} and not value.startswith("cuda:"):
+            raise ValueError("must be auto, cpu, cuda or cuda:N")
+        return value
+
+    @property
+    def collections_folder(self) -> Path:
+        """Where the embedded index keeps its collections."""
+        return self.home / "collections"
+
+    @property
+    def pictures_folder(self) -> Path:
+        """Where the picture store keeps its renditions."""
+        return self.home / "pictures"
+
+    @property
+    def models_folder(self) -> Path:
+        """Where pulled and imported models are kept."""
+        return self.home / "models"
+
+
+def read_settings(**given: object) -> Settings:
+    """Settings from the environment, with explicit values taking precedence.
+
+    Args:
+        given: values by setting name; None means "not given".
+
+    Raises:
+        ConfigurationError: naming the setting and the value that cannot be used.
+    """
+    explicit = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**explicit)  # type: ignore[arg-type]  # pydantic validates the values
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        variable = f"BOONART_{name.upper()}"
+        source = f"the environment variable {variable}" if variable in os.environ else f"the setting {name}"
+        raise ConfigurationError(
+            f"{source} has the value {first['input']!r}, which cannot be used: {first['msg']}.",
+            hint=f"Set {variable} to a fitting value or leave it unset.",
+            field=name,
+        ) from error
