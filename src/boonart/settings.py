@@ -1,4 +1,7 @@
-"""Settings, read once at the start of a process and passed on from there; nothing else reads the environment."""
+"""Settings, read once at the start of a process and passed on from there.
+
+Nothing else in the project reads the environment.
+"""
 
 from __future__ import annotations
 
