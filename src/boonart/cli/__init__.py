@@ -1,0 +1,53 @@
+"""The command line: one `boonart`, a module a group of commands.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
+5 an ingest that quarantined something, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from boonart.cli import bench, evaluate, ingest, models, sample, search, serve, train
+from boonart.cli.output import fail
+from boonart.errors import BoonArtError
+
+app = typer.Typer(
+    name="boonart",
+    help="Search paintings by what they show and how the things in them relate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+search.register(app)
+ingest.register(app)
+serve.register(app)
+sample.register(app)
+app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's gives one clear sentence, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except BoonArtError as error:
+        fail(error)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\nInterrupted.\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,53 @@
+"""`boonart bench`: how fast queries and ingests are on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boonart.cli.output import err, print_figures, progress_bar
+
+app = typer.Typer(help="Measure the speed of queries and of ingest.", no_args_is_help=True)
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
+
+
+@app.command()
+def query(
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Collection to search.")] = "",
+    queries: Annotated[int, typer.Option(help="How many queries of each kind.", min=5)] = 100,
+    rerank: Annotated[str, typer.Option(help="Ranker: default, none, late, vitr or role.")] = "default",
+    json_file: JsonOption = None,
+) -> None:
+    """Time text and picture queries from the HTTP request to the answer, stage by stage."""
+    from boonart.evaluation.speed import bench_query
+    from boonart.settings import read_settings
+
+    with progress_bar() as bar:
+        task = bar.add_task("queries", total=2 * queries)
+        measured = bench_query(
+            read_settings(), collection, queries=queries, rerank=rerank, advance=lambda: bar.advance(task)
+        )
+    print_figures(f"bench query, {measured.settings['collection']}, {measured.machine['processor']}", measured.figures)
+    if json_file is not None:
+        measured.write(json_file)
+        err.print(f"Written to {json_file}.")
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path | None, typer.Argument(help="Works to ingest; the sample gallery by default.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Time an ingest into a fresh folder against a plain loop over the encoder on the same pictures."""
+    from boonart.evaluation.speed import bench_ingest
+    from boonart.sample.gallery import committed_gallery
+    from boonart.settings import read_settings
+
+    measured = bench_ingest(read_settings(), source or committed_gallery())
+    print_figures(f"bench ingest, {measured.machine['processor']}", measured.figures)
+    if json_file is not None:
+        measured.write(json_file)
+        err.print(f"Written to {json_file}.")

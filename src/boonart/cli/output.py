@@ -1,0 +1,72 @@
+"""How the command line speaks: tables and colours for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from boonart.errors import BoonArtError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def fail(error: BoonArtError) -> None:
+    """Say what is wrong and, on a line of its own, what to do next."""
+    err.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
+    if error.hint:
+        err.print(Text(error.hint), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def print_figures(title: str, figures: Mapping[str, float]) -> None:
+    """Figures as a table of name and number."""
+    out.print(Text(title, style="bold"))
+    width = max((len(name) for name in figures), default=0)
+    for name, value in figures.items():
+        out.print(f"  {name:<{width}}  {value:>12,.6g}")
+
+
+class RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        """The speed, or nothing before it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
+
+
+def progress_bar() -> Progress:
+    """A progress bar on standard error with rate and time left; silent where that is not a terminal."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=False,
+    )

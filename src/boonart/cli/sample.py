@@ -1,0 +1,27 @@
+"""`boonart sample`: paint the sample gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boonart.cli.output import err, progress_bar
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("sample")(sample)
+
+
+def sample(
+    folder: Annotated[Path, typer.Option("--out", help="Folder for works.jsonl and images.")] = Path("sample"),
+) -> None:
+    """Paint the sample gallery: some 300 paintings with titles, descriptions and scene graphs."""
+    from boonart.sample.gallery import write_gallery
+
+    with progress_bar() as bar:
+        task = bar.add_task("painting", total=None)
+        written = write_gallery(folder, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    err.print(f"The gallery is at {written}.")
