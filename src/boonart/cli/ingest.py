@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from boonart.cli.output import err, out, print_json, progress_bar
+from boonart.cli.output import progress_bar
 from boonart.errors import InvalidRequest
 
 QUARANTINED = 5
@@ -45,10 +45,11 @@ def ingest(
       boonart ingest objects.csv --collection town --map id=InvNr --map title=Titel --map image=Datei
       boonart ingest path/to/folder-of-pictures --collection holiday
     """
-    from boonart.bootstrap import build
-    from boonart.settings import read_settings
     from boonart_ingest.main import IngestOptions, run_ingest
     from boonart_ingest.sources import open_source
+
+    from boonart.bootstrap import build
+    from boonart.settings import read_settings
 
     columns = parse_mapping(mapping or [])
     works = open_source(source, mapping=columns, template=template)
@@ -66,8 +67,6 @@ def ingest(
             finally:
                 await parts.close()
 
-        report = asyncio.run(run())
-    del report, out, err, print_json, keep_going, as_json
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:

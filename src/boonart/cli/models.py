@@ -50,7 +50,5 @@ def import_file(
     from boonart.encoders.catalogue import import_model
     from boonart.settings import read_settings
 
-    model = import_model(
-        file, models_folder=read_settings().models_folder, architecture=architecture, name=name
-    )
+    model = import_model(file, models_folder=read_settings().models_folder, architecture=architecture, name=name)
     err.print(f"Imported. Use it as --encoder {model.name}, or set BOONART_ENCODER={model.name}.")

@@ -39,7 +39,6 @@ WARM_UP = 5
 def running_server(settings: Settings) -> Iterator[str]:
     """The gateway in a thread of this process on a free port of the loopback address; yields its address."""
     import uvicorn
-
     from boonart_services.gateway.main import create_app
 
     with socket.socket() as free:
@@ -85,10 +84,16 @@ def bench_query(
         `query.<kind>.median_ms` and `.p95_ms`, and `stage.<name>.median_ms` of the text queries, `kind` being
         "text" and "image".
     """
-    with stopwatch() as watch, running_server(settings) as url, httpx.Client(base_url=url, timeout=60.0) as client:
+    with (
+        stopwatch() as watch,
+        running_server(settings) as url,
+        httpx.Client(base_url=url, timeout=60.0) as client,
+    ):
         name = collection or _only_collection(client)
         common = {"collection": name, "rerank": rerank, "limit": 20}
-        texts = [{**common, "text": QUERIES[i % len(QUERIES)] + " " * (i // len(QUERIES))} for i in range(queries)]
+        texts = [
+            {**common, "text": QUERIES[i % len(QUERIES)] + " " * (i // len(QUERIES))} for i in range(queries)
+        ]
         pictures = [
             {**common, "image": base64.b64encode(picture).decode()}
             for picture in _pictures(client, name, texts[0], queries)
@@ -152,10 +157,11 @@ def bench_ingest(settings: Settings, source: Path) -> Measurement:
         `ingest.works_per_second`, `encoder.works_per_second` and `ingest.ratio_to_encoder`: how many times
         longer the whole ingest (decoding, renditions, index, reranker's features) takes than encoding alone.
     """
+    from boonart_ingest.sources import open_source
+
     from boonart.cli.ingest import ingest_into
     from boonart.encoders.catalogue import load_encoder
     from boonart.encoders.pictures import decode
-    from boonart_ingest.sources import open_source
 
     records = [record for record in open_source(source) if not isinstance(record, Exception)]
     pictures = [decode(record.read_picture()) for record in records]
