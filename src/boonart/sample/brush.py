@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from boonart.sample.scenes import stable_number
 from boonart.works import Float32Array
 
 Colour = tuple[float, float, float]
+Floats = npt.NDArray[np.floating[Any]]
+"""What the tools accept: numpy's own functions do not promise float32 to a type checker."""
+
+
+def single(values: npt.ArrayLike) -> Float32Array:
+    """The values as float32, not copied where they are."""
+    return np.asarray(values, dtype=np.float32)
 
 
 def seeded(*parts: object) -> np.random.RandomState:
@@ -21,7 +30,7 @@ def seeded(*parts: object) -> np.random.RandomState:
 def stretched(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     """A small array blown up smoothly to (width, height)."""
     image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    return single(np.asarray(image.resize(size, Image.Resampling.BICUBIC)))
 
 
 def noise(rng: np.random.RandomState, size: tuple[int, int], cells: float = 4, octaves: int = 3) -> Float32Array:
@@ -38,7 +47,7 @@ def noise(rng: np.random.RandomState, size: tuple[int, int], cells: float = 4, o
 
 def ridge(rng: np.random.RandomState, width: int, cells: float, octaves: int = 3) -> Float32Array:
     """A noisy line, (width,), within about -0.5..0.5."""
-    return noise(rng, (width, 4), cells, octaves)[1]
+    return single(noise(rng, (width, 4), cells, octaves)[1])
 
 
 @lru_cache(maxsize=16)
@@ -52,17 +61,17 @@ def vertical(size: tuple[int, int], stops: list[tuple[float, Colour]]) -> Float3
     at = [stop[0] for stop in stops]
     rows = _rows(height)[:, 0]
     column = np.stack([np.interp(rows, at, [stop[1][c] for stop in stops]) for c in range(3)], axis=-1)
-    return np.repeat(column[:, None, :].astype(np.float32), width, axis=1)
+    return single(np.repeat(column[:, None, :].astype(np.float32), width, axis=1))
 
 
-def below(size: tuple[int, int], line: Float32Array | float) -> Float32Array:
+def below(size: tuple[int, int], line: Floats | float) -> Float32Array:
     """Mask of what lies below a line (share of the height for each column), softened by a pixel."""
     width, height = size
     edge = np.broadcast_to(np.asarray(line, dtype=np.float32), (width,)) * height
-    return np.clip(np.arange(height, dtype=np.float32)[:, None] - edge[None, :], 0, 1)
+    return single(np.clip(np.arange(height, dtype=np.float32)[:, None] - edge[None, :], 0, 1))
 
 
-def blend(base: Float32Array, top: Float32Array | Colour, mask: Float32Array) -> None:
+def blend(base: Float32Array, top: Floats | Colour, mask: Floats) -> None:
     """Lay `top` over `base` in place, as far as `mask` (height, width) says."""
     base += (np.asarray(top, dtype=np.float32) - base) * mask[..., None]
 
@@ -74,13 +83,13 @@ def polygons(size: tuple[int, int], shapes: list[list[tuple[float, float]]]) -> 
     draw = ImageDraw.Draw(image)
     for shape in shapes:
         draw.polygon([(x * width, y * height) for x, y in shape], fill=255)
-    return np.asarray(image, dtype=np.float32) / 255
+    return single(np.asarray(image)) / np.float32(255)
 
 
-def blurred(mask: Float32Array, radius: float) -> Float32Array:
+def blurred(mask: Floats, radius: float) -> Float32Array:
     """A mask 0..1 made soft."""
     image = Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32) / 255
+    return single(np.asarray(image.filter(ImageFilter.GaussianBlur(radius)))) / np.float32(255)
 
 
 def glow(size: tuple[int, int], x: float, y: float, radius: float) -> Float32Array:
@@ -88,7 +97,7 @@ def glow(size: tuple[int, int], x: float, y: float, radius: float) -> Float32Arr
     width, height = size
     across = np.arange(width, dtype=np.float32)[None, :] / width - x
     down = (np.arange(height, dtype=np.float32)[:, None] - y * height) / width
-    return np.exp(-(across**2 + down**2) / (2 * radius**2))
+    return single(np.exp(-(across**2 + down**2) / (2 * radius**2)))
 
 
 def mixed(a: Colour, b: Colour, share: float) -> Colour:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from boonart.sample.kinds import Kind, kinds_with
+from boonart.sample.kinds import KINDS, Kind, kinds_with
 from boonart.sample.scenes import (
     Manner,
     Place,
@@ -74,7 +74,7 @@ def _scene(
     manners: tuple[Manner, ...] = _PAINTED
     if place is Place.TABLE:
         manners = (Manner.STILL_LIFE, Manner.STILL_LIFE, Manner.STILL_LIFE, *_PAINTED)
-    elif place is Place.ROOM:
+    elif place is Place.ROOM and not any(KINDS[thing.kind].can("person") for thing in things):
         manners = (Manner.STILL_LIFE, *_PAINTED)
     colour = ""
     if place is Place.TABLE and rng.random() < 0.5:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from boonart.sample.kinds import KINDS
 from boonart.sample.places import ground_of
-from boonart.sample.scenes import Manner, RelationName, Scene, Thing, stable_number
+from boonart.sample.scenes import Manner, Place, RelationName, Scene, Thing, stable_number
 from boonart.sample.sprites import sprite_of
 
 _SIZES = {"": 1.0, "big": 1.42, "small": 0.66}
@@ -30,7 +30,6 @@ class Item:
         pose: "stand", "sit" or "ride".
         shadow: strength of the shadow under it, 0 for none.
         part: "whole", or "front" for the front part of a vessel, painted over what is inside.
-        lower: for a rider, the share of the height below the seat that hangs in front of the mount.
     """
 
     thing: Thing
@@ -87,7 +86,7 @@ def arrange(scene: Scene, ratio: float) -> list[Item]:
     if not scene.things:
         return []
     if not scene.relations:
-        return _row(stage, [[stage.item(i, scale=1.5)] for i in range(len(scene.things))])
+        return _row(stage, [[stage.item(i, scale=1.25)] for i in range(len(scene.things))])
     return _ARRANGERS[scene.relations[0].name](stage)
 
 
@@ -132,9 +131,10 @@ def _row(stage: Stage, groups: list[list[Item]], order: Sequence[int] | None = N
     order = order if order is not None else range(len(parts))
     widths = [_extent(stage, part) for part in parts]
     total = sum(right - left for left, right in widths) + _GAP * (len(parts) + 1)
-    factor = min(1.3, 0.96 / total)
+    room = 2.1 if stage.scene.place is Place.TABLE else 1.3
+    factor = min(room, 0.90 / total)
     tallest = max(item.height for part in parts for item in part)
-    factor = min(factor, (stage.ground - 0.04) / tallest)
+    factor = min(factor, (stage.ground - 0.04) / tallest, 0.60 / tallest)
     parts = [_scale(part, factor) for part in parts]
     widths = [_extent(stage, part) for part in parts]
     free = 1.0 - sum(right - left for left, right in widths)
@@ -261,9 +261,11 @@ def _riding(stage: Stage) -> list[Item]:
     mount = replace(mount, x=0.5 + shift, base=min(stage.ground + 0.09, 0.96))
     machine = KINDS[mount.thing.kind].can("machine")
     rider = stage.item(relation.subject, pose="ride")
-    rider = replace(_fit(stage, rider, mount.height * 0.72, 0.4), x=mount.x, shadow=0.0)
-    seat = mount.base - mount.height * (0.55 if machine else 0.66)
-    rider = replace(rider, base=seat + rider.height * 0.26)
+    child = KINDS[rider.thing.kind].can("child")
+    rider = replace(_fit(stage, rider, mount.height * (0.78 if child else 0.92), 0.4), x=mount.x, shadow=0.0)
+    seat = mount.base - mount.height * (0.52 if machine else 0.62)
+    rider = replace(rider, base=seat + rider.height * 0.40, flip=mount.flip)
+    rider = replace(rider, base=max(rider.base, rider.height + 0.01))
     items = [mount, rider]
     for index in third:
         other = _fit(stage, stage.item(index), 0.44, 0.40)
@@ -299,7 +301,8 @@ def _sitting(stage: Stage) -> list[Item]:
     person = stage.item(relation.subject, pose="sit" if sits else "stand")
     person = _fit(stage, person, 0.56 if sits else 0.70, 0.5)
     other = stage.item(relation.object)
-    other = _fit(stage, other, 0.36 if not KINDS[other.thing.kind].can("person") else 0.68, 0.42)
+    natural = max(other.height * 1.35, 0.26)
+    other = _fit(stage, other, natural if not KINDS[other.thing.kind].can("person") else 0.68, 0.42)
     if sits and KINDS[other.thing.kind].can("person"):
         other = _fit(stage, replace(other, pose="sit"), 0.54, 0.46)
     side = 1 if stage.jitter[4] > 0.5 else -1
@@ -319,10 +322,8 @@ def _flying(stage: Stage) -> list[Item]:
     return placed
 
 
-def _standing(stage: Stage) -> list[Item]:
-    """What sits or flies in the twin stands here."""
-    if KINDS[stage.scene.things[stage.scene.relations[0].subject].kind].can("person"):
-        return _sitting(stage)
+def _resting(stage: Stage) -> list[Item]:
+    """What flies in the twin is on the ground here, in the same order."""
     return [replace(item, base=min(stage.ground + 0.08, 0.96), shadow=1.0) for item in _flying(stage)]
 
 
@@ -343,6 +344,7 @@ _ARRANGERS: dict[RelationName, Callable[[Stage], list[Item]]] = {
     RelationName.RIDING: _riding,
     RelationName.HOLDING: _holding,
     RelationName.SITTING_WITH: _sitting,
-    RelationName.STANDING_WITH: _standing,
+    RelationName.STANDING_WITH: _sitting,
+    RelationName.RESTING_WITH: _resting,
     RelationName.FLYING_WITH: _flying,
 }

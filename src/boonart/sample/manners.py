@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageFilter
 
-from boonart.sample.brush import blurred, glow, noise, seeded, stretched
+from boonart.sample.brush import Floats, blurred, glow, noise, seeded, single, stretched
 from boonart.sample.scenes import Manner
 from boonart.works import Float32Array, UInt8Array
 
@@ -34,7 +34,7 @@ def paint_in(manner: Manner, picture: UInt8Array, focus: Float32Array, seed: int
         painted = _still_life(picture, focus, rng)
     else:
         painted = _realist(picture, focus, rng)
-    return np.clip(painted, 0, 255).astype(np.uint8)
+    return _whole(painted)
 
 
 # --- brushwork -------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def _directions(picture: UInt8Array, swirl: Float32Array) -> Float32Array:
     light = np.asarray(grey, dtype=np.float32)
     gy, gx = np.gradient(light)
     # Structure tensor, smoothed: its minor axis runs along the edge.
-    jxx, jyy, jxy = (_smooth(v) for v in (gx * gx, gy * gy, gx * gy))
+    jxx, jyy, jxy = _smooth(gx * gx), _smooth(gy * gy), _smooth(gx * gy)
     strength = np.clip((jxx + jyy) / 30.0, 0, 1)
     tangent = 0.5 * np.arctan2(2 * jxy, jxx - jyy) + np.pi / 2
     # Blend as doubled angles, since a stroke has no head.
@@ -77,10 +77,10 @@ def _directions(picture: UInt8Array, swirl: Float32Array) -> Float32Array:
     return (0.5 * np.arctan2(s, c)).astype(np.float32)
 
 
-def _smooth(values: Float32Array) -> Float32Array:
-    image = Image.fromarray(values.astype(np.float32))
+def _smooth(values: Floats) -> Float32Array:
+    image = Image.fromarray(single(values))
     small = image.resize((max(2, image.width // 4), max(2, image.height // 4)), Image.Resampling.BOX)
-    return np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
+    return single(np.asarray(small.resize(image.size, Image.Resampling.BILINEAR)))
 
 
 def _strokes(
@@ -121,7 +121,7 @@ def _impasto(picture: Float32Array, strength: float) -> Float32Array:
     )
     slope = np.zeros_like(relief)
     slope[1:, 1:] = relief[1:, 1:] - relief[:-1, :-1]
-    return picture + np.clip(slope, -40, 40)[..., None] * strength
+    return single(picture + np.clip(slope, -40, 40)[..., None] * strength)
 
 
 @lru_cache(maxsize=8)
@@ -132,7 +132,7 @@ def _weave(width: int, height: int) -> Float32Array:
     y = np.arange(height, dtype=np.float32)[:, None]
     bend = stretched(rng.random_sample((6, 6)).astype(np.float32), (width, height)) * 2
     threads = np.sin((x + bend) * 2.2) * 0.5 + np.sin((y + bend) * 2.2) * 0.5
-    return (threads + rng.normal(0, 0.5, (height, width))).astype(np.float32)
+    return single(threads + rng.normal(0, 0.5, (height, width)))
 
 
 def _finish(picture: Float32Array, *, weave: float, vignette: float, glaze: tuple[float, float, float]) -> Float32Array:
@@ -140,7 +140,7 @@ def _finish(picture: Float32Array, *, weave: float, vignette: float, glaze: tupl
     height, width = picture.shape[:2]
     rim = 1 - vignette * (1 - glow((width, height), 0.5, 0.5, 0.52))
     tone = np.asarray(glaze, dtype=np.float32)
-    return (picture + _weave(width, height)[..., None] * weave) * rim[..., None] * tone
+    return single((picture + _weave(width, height)[..., None] * weave) * rim[..., None] * tone)
 
 
 # --- manners ---------------------------------------------------------------------------------------------
@@ -171,9 +171,9 @@ def _realist(picture: UInt8Array, focus: Float32Array, rng: np.random.RandomStat
     soft = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(1.2)))
     canvas = Image.fromarray(picture)
     _strokes(canvas, soft, angles, rng, count=1100, length=18, thickness=6, chance=1 - focus * 0.85, jitter=7)
-    _strokes(canvas, picture, angles, rng, count=1500, length=8, thickness=3, jitter=6)
+    _strokes(canvas, picture, angles, rng, count=2000, length=9, thickness=3, jitter=7)
     painted = np.asarray(canvas, dtype=np.float32)
-    painted += (picture - painted) * (focus * 0.55)[..., None]
+    painted += (picture - painted) * (focus * 0.4)[..., None]
     return _finish(_impasto(painted, 0.25), weave=4.0, vignette=0.28, glaze=(1.02, 0.985, 0.91))
 
 
@@ -181,8 +181,8 @@ def _still_life(picture: UInt8Array, focus: Float32Array, rng: np.random.RandomS
     """Warm light from the left on dark ground."""
     height, width = focus.shape
     light = 0.5 + 0.62 * glow((width, height), 0.34, 0.46, 0.36)
-    lit = picture.astype(np.float32) * (light + focus * 0.16)[..., None]
-    lit = np.clip(lit * np.array([1.07, 0.99, 0.86], dtype=np.float32), 0, 255).astype(np.uint8)
+    bright = picture * (light + focus * 0.16)[..., None]
+    lit = _whole(bright * np.array([1.07, 0.99, 0.86], dtype=np.float32))
     angles = _directions(lit, noise(rng, (width, height), 2.0, 2) * 2.0)
     canvas = Image.fromarray(lit)
     _strokes(canvas, lit, angles, rng, count=1000, length=20, thickness=7, chance=1 - focus * 0.9, jitter=5)
@@ -204,16 +204,19 @@ def _abstract(picture: UInt8Array, focus: Float32Array, rng: np.random.RandomSta
         distance = (x - px) * np.cos(angle) + (y - py) * np.sin(angle)
         facet += (distance > 0).astype(np.int64) << bit
         edges = np.maximum(edges, np.clip(1.4 - np.abs(distance), 0, 1))
-    calm = 1 - 0.72 * blurred(focus, 4)
+    calm = 1 - 0.74 * blurred(focus, 4)
     shift = (rng.random_sample((512, 2)) - 0.5) * 22
     tone = rng.normal(0, 1, 512)
-    tint = rng.normal(0, 12, (512, 3))
+    tint = rng.normal(0, 24, (512, 3))
     sx = np.clip(x + shift[facet, 0] * calm, 0, width - 1).astype(int)
     sy = np.clip(y + shift[facet, 1] * calm, 0, height - 1).astype(int)
-    flat = Image.fromarray(_saturated(picture, 1.35)).filter(ImageFilter.ModeFilter(7))
-    flat = flat.quantize(20, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
-    planes = np.asarray(flat, dtype=np.float32)[sy, sx]
-    planes += (tone[facet] * 15 * calm)[..., None] + tint[facet] * calm[..., None]
+    simple = Image.fromarray(_saturated(picture, 1.35)).filter(ImageFilter.MedianFilter(5))
+    few = simple.quantize(24, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    planes = np.asarray(few, dtype=np.float32)
+    # Few colours for the world, their own for the things.
+    planes = planes + (np.asarray(simple, dtype=np.float32) - planes) * (focus * 0.75)[..., None]
+    planes = planes[sy, sx]
+    planes += (tone[facet] * 20 * calm)[..., None] + tint[facet] * calm[..., None]
     ramp = (noise(rng, (width, height), 3, 1) * 20)[..., None]
     planes = planes + ramp * calm[..., None]
     planes *= (1 - 0.5 * edges * (0.35 + 0.65 * calm))[..., None]
@@ -223,4 +226,8 @@ def _abstract(picture: UInt8Array, focus: Float32Array, rng: np.random.RandomSta
 def _saturated(picture: UInt8Array, factor: float) -> UInt8Array:
     pixels = picture.astype(np.float32)
     grey = pixels.mean(axis=-1, keepdims=True)
-    return np.clip(grey + (pixels - grey) * factor, 0, 255).astype(np.uint8)
+    return _whole(grey + (pixels - grey) * factor)
+
+
+def _whole(pixels: Floats) -> UInt8Array:
+    return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)

@@ -12,7 +12,7 @@ from boonart.sample.brush import seeded
 from boonart.sample.layout import Item, arrange
 from boonart.sample.manners import paint_in
 from boonart.sample.places import Light, light_of, paint_place
-from boonart.sample.scenes import Manner, Place, RelationKind, Scene, stable_number
+from boonart.sample.scenes import Place, RelationKind, Scene, stable_number
 from boonart.sample.sprites import sprite_of
 from boonart.works import UInt8Array
 
@@ -46,7 +46,7 @@ def render(scene: Scene) -> UInt8Array:
         _put(canvas, focus, item, light)
     if scene.rain:
         _rain(canvas, scene)
-    eye = np.asarray(focus.filter(ImageFilter.GaussianBlur(1.2)), dtype=np.float32) / 255
+    eye = np.asarray(focus.filter(ImageFilter.GaussianBlur(1.2)), dtype=np.float32) / np.float32(255)
     if not scene.things:
         eye = np.full_like(eye, 0.35)
     return paint_in(scene.manner, np.asarray(canvas), eye, scene.seed)
@@ -111,11 +111,3 @@ def _rain(canvas: Image.Image, scene: Scene) -> None:
         long = rng.randint(14, 34)
         draw.line((x, y, x - long * 0.28, y + long), fill=int(rng.randint(90, 170)), width=1 + rng.randint(2))
     canvas.paste((226, 232, 240), (0, 0), layer)
-
-
-def as_image(pixels: UInt8Array) -> Image.Image:
-    """The pixels as a Pillow image."""
-    return Image.fromarray(pixels)
-
-
-__all__ = ["LONGEST_SIDE", "Manner", "as_image", "render", "size_of"]

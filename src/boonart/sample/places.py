@@ -21,6 +21,7 @@ from boonart.sample.brush import (
     vertical,
 )
 from boonart.sample.kinds import COLOURS
+from boonart.sample.rooms import paint_room, paint_table
 from boonart.sample.scenes import Place, Scene
 from boonart.sample.towns import paint_skyline, paint_station, paint_street
 from boonart.works import Float32Array
@@ -32,16 +33,16 @@ _GROUND = {
     Place.SKY: 0.88,
     Place.STATION: 0.86,
     Place.RIVER: 0.86,
-    Place.RIVER_TOWN: 0.86,
+    Place.RIVER_TOWN: 0.78,
 }
 _SKIES: tuple[tuple[Colour, Colour], ...] = (
-    ((96, 148, 206), (214, 226, 226)),
-    ((122, 160, 196), (246, 218, 176)),
-    ((150, 170, 190), (222, 214, 204)),
-    ((92, 128, 186), (246, 196, 150)),
-    ((110, 166, 200), (236, 236, 212)),
+    ((74, 136, 210), (206, 226, 232)),
+    ((104, 152, 204), (250, 220, 170)),
+    ((134, 162, 196), (228, 216, 200)),
+    ((78, 112, 184), (252, 188, 132)),
+    ((92, 160, 208), (240, 236, 204)),
+    ((120, 110, 170), (250, 172, 128)),
 )
-_WALLS: tuple[Colour, ...] = ((206, 190, 160), (182, 172, 156), (196, 176, 150), (170, 178, 168), (200, 186, 178))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _sky(scene: Scene, size: tuple[int, int], rng: np.random.RandomState, horizo
     if scene.rain:
         top, low = (104, 112, 124), (176, 180, 184)
     canvas = vertical(size, [(0.0, top), (horizon, low), (1.0, low)])
-    clouds = np.clip(noise(rng, size, 3.5, 4) * 1.8 - 0.02 + 0.25 * scene.rain, 0, 1)
+    clouds = np.clip(noise(rng, size, 3.5, 4) * 1.8 - 0.14 + 0.25 * scene.rain, 0, 1)
     fade = np.clip(1.15 - np.linspace(0, 1 / max(horizon, 0.2), size[1], dtype=np.float32), 0, 1)[:, None]
     white = (150, 154, 160) if scene.rain else (252, 246, 236)
     blend(canvas, white, clouds * fade * 0.8)
@@ -254,9 +255,9 @@ def _river(scene: Scene, size: tuple[int, int], rng: np.random.RandomState) -> F
 def _river_town(scene: Scene, size: tuple[int, int], rng: np.random.RandomState) -> Float32Array:
     canvas = _sky(scene, size, rng, 0.4)
     paint_skyline(canvas, size, rng, 0.52, tall=0.30)
-    _water(canvas, size, rng, 0.52, 1.0 if not scene.things else 0.8, (74, 112, 136))
+    _water(canvas, size, rng, 0.52, 1.0 if not scene.things else 0.87, (74, 112, 136))
     if scene.things:
-        _meadow(canvas, size, rng, 0.8, (168, 156, 130), (142, 128, 104))
+        _meadow(canvas, size, rng, 0.87, (168, 156, 130), (142, 128, 104))
     else:
         arch = polygons(size, [[(0.0, 0.50), (1.0, 0.46), (1.0, 0.51), (0.0, 0.55)]])
         blend(canvas, (150, 132, 110), arch)
@@ -296,83 +297,15 @@ def _open_sky(scene: Scene, size: tuple[int, int], rng: np.random.RandomState) -
     return canvas
 
 
-# --- indoors ---------------------------------------------------------------------------------------------
-
-
-def _wall_colour(scene: Scene, rng: np.random.RandomState) -> Colour:
-    natural = _WALLS[rng.randint(len(_WALLS))]
-    if not scene.place_colour:
-        return natural
-    return mixed(COLOURS[scene.place_colour], (160, 150, 140), 0.1)
-
-
-def _room(scene: Scene, size: tuple[int, int], rng: np.random.RandomState) -> Float32Array:
-    wall = _wall_colour(scene, rng)
-    canvas = vertical(size, [(0.0, mixed(wall, (40, 36, 40), 0.22)), (0.68, wall), (1.0, wall)])
-    canvas += noise(rng, size, 5, 3)[..., None] * 18
-    side = polygons(size, [[(0, 0), (0.16, 0.06), (0.16, 0.66), (0, 0.84)]])
-    blend(canvas, mixed(wall, (30, 28, 34), 0.32), side)
-    floor = vertical(size, [(0.66, (124, 88, 58)), (1.0, (156, 112, 74))])
-    boards = [
-        [(0.5 + (x - 0.5) * 0.7, 0.66), (0.5 + (x - 0.5) * 0.7 + 0.004, 0.66), (x + 0.01, 1), (x, 1)]
-        for x in np.linspace(-0.6, 1.6, 22).tolist()
-    ]
-    blend(floor, (84, 58, 38), polygons(size, boards) * 0.7)
-    floor += noise(rng, size, 14, 2)[..., None] * 16
-    ground = polygons(size, [[(0.16, 0.66), (1, 0.66), (1, 1), (0, 1), (0, 0.84)]])
-    blend(canvas, floor, ground)
-    skirting = polygons(size, [[(0.16, 0.635), (1, 0.635), (1, 0.662), (0.16, 0.662)]])
-    blend(canvas, mixed(wall, (255, 250, 240), 0.5), skirting)
-    _window(canvas, size, rng)
-    return canvas
-
-
-def _window(canvas: Float32Array, size: tuple[int, int], rng: np.random.RandomState) -> None:
-    """A window with its light on the floor, or a framed picture."""
-    x = 0.24 + 0.5 * rng.random_sample()
-    outer = [[(x, 0.1), (x + 0.2, 0.1), (x + 0.2, 0.46), (x, 0.46)]]
-    panes = [
-        [(x + a, b), (x + a + 0.08, b), (x + a + 0.08, b + 0.15), (x + a, b + 0.15)]
-        for a in (0.015, 0.105)
-        for b in (0.122, 0.288)
-    ]
-    blend(canvas, (232, 222, 204), polygons(size, outer))
-    outside = vertical(size, [(0.1, (150, 190, 222)), (0.4, (226, 232, 220)), (0.46, (150, 172, 120))])
-    blend(canvas, outside, polygons(size, panes))
-    patch = polygons(size, [[(x - 0.05, 0.75), (x + 0.2, 0.75), (x + 0.12, 0.97), (x - 0.2, 0.97)]])
-    blend(canvas, (255, 226, 170), blurred(patch, 4) * 0.32)
-
-
-def _table(scene: Scene, size: tuple[int, int], rng: np.random.RandomState) -> Float32Array:
-    tone = ((58, 46, 38), (50, 54, 50), (66, 50, 44), (72, 66, 58))[rng.randint(4)]
-    canvas = vertical(size, [(0.0, mixed(tone, (0, 0, 0), 0.2)), (0.6, mixed(tone, (190, 160, 120), 0.25)), (1, tone)])
-    canvas += noise(rng, size, 4, 3)[..., None] * 22
-    blend(canvas, (206, 170, 120), glow(size, 0.22, 0.28, 0.28) * 0.35)
-    cloth = COLOURS[scene.place_colour] if scene.place_colour else (148, 100, 62)
-    top = vertical(
-        size, [(0.58, mixed(cloth, (0, 0, 0), 0.35)), (0.72, cloth), (1.0, mixed(cloth, (255, 246, 226), 0.12))]
-    )
-    if scene.place_colour:
-        folds = noise(rng, size, 5, 2) + 0.4 * np.sin(np.linspace(0, 19, size[0], dtype=np.float32))[None, :]
-        hang = below(size, 0.9)
-        top += (noise(rng, size, 4, 2) * 26)[..., None] + (folds * hang * 46)[..., None]
-    else:
-        top += noise(rng, (size[0], size[1] * 4), 7, 3)[::4][: size[1]][..., None] * 34
-    blend(canvas, top, below(size, 0.60))
-    edge = below(size, 0.895) * (1 - below(size, 0.905))
-    blend(canvas, mixed(cloth, (0, 0, 0), 0.55), edge * 0.8)
-    return canvas
-
-
 _PAINTERS: dict[Place, Painter] = {
-    Place.ROOM: _room,
+    Place.ROOM: paint_room,
     Place.STREET: lambda scene, size, rng: paint_street(_sky(scene, size, rng, 0.5), size, rng),
     Place.FIELD: _field,
     Place.SEA: _sea,
     Place.NIGHT_TOWN: _night_town,
     Place.TOWN: _town,
     Place.STATION: lambda scene, size, rng: paint_station(size, rng),
-    Place.TABLE: _table,
+    Place.TABLE: paint_table,
     Place.RIVER: _river,
     Place.RIVER_TOWN: _river_town,
     Place.FOREST: _forest,

@@ -64,6 +64,7 @@ class RelationName(StrEnum):
     SITTING_WITH = "sitting with"
     STANDING_WITH = "standing with"
     FLYING_WITH = "flying with"
+    RESTING_WITH = "on the ground with"
     BIGGER_THAN = "bigger than"
     SMALLER_THAN = "smaller than"
 

@@ -15,6 +15,7 @@ import resvg_py
 from PIL import Image, ImageDraw, ImageFilter
 
 from boonart.errors import SourceError
+from boonart.sample.brush import single
 from boonart.sample.kinds import COLOURS, KINDS
 from boonart.sample.scenes import Thing
 from boonart.works import Float32Array
@@ -110,14 +111,14 @@ def _parse(code: str) -> Float32Array:
 
 
 def _luminance(rgb: Float32Array) -> Float32Array:
-    return rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return single(rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
 
 
 def _dominant(rgb: Float32Array, alpha: Float32Array) -> Float32Array:
     solid = rgb[alpha > 200]
     codes = (solid // 16).astype(np.int64) @ np.array([256, 16, 1])
     winner = np.bincount(codes, minlength=4096).argmax()
-    return solid[codes == winner].mean(axis=0)
+    return single(solid[codes == winner].mean(axis=0))
 
 
 def _likeness(rgb: Float32Array, source: Float32Array) -> Float32Array:
@@ -126,12 +127,12 @@ def _likeness(rgb: Float32Array, source: Float32Array) -> Float32Array:
     source_chroma = float(source.max() - source.min())
     if source_chroma < 40:
         near = np.abs(_luminance(rgb) - _luminance(source[None])[0])
-        return np.clip((60 - chroma) / 25, 0, 1) * np.clip((95 - near) / 30, 0, 1)
+        return single(np.clip((60 - chroma) / 25, 0, 1) * np.clip((95 - near) / 30, 0, 1))
     plane = rgb - rgb.mean(axis=-1, keepdims=True)
     axis = source - source.mean()
     cosine = (plane @ axis) / (np.linalg.norm(plane, axis=-1) * np.linalg.norm(axis) + 1e-3)
     strong = np.clip((chroma / source_chroma - 0.18) / 0.2, 0, 1)
-    return np.clip((cosine - 0.86) / 0.08, 0, 1) * strong
+    return single(np.clip((cosine - 0.86) / 0.08, 0, 1) * strong)
 
 
 def _with_volume(image: Image.Image) -> Image.Image:
@@ -139,7 +140,7 @@ def _with_volume(image: Image.Image) -> Image.Image:
     alpha = image.getchannel("A")
     soft = np.asarray(alpha.filter(ImageFilter.GaussianBlur(RASTER / 14)), dtype=np.float32) / 255
     fall_y, fall_x = np.gradient(soft)
-    slope = (fall_x + fall_y) * (RASTER / 14)
+    slope = single((fall_x + fall_y) * (RASTER / 14))
     pixels = np.asarray(image, dtype=np.float32).copy()
     height = np.linspace(1.05, 0.86, pixels.shape[0], dtype=np.float32)[:, None]
     gain = height * (1.0 + np.clip(slope, -0.6, 0.35) * 0.55)
@@ -160,7 +161,7 @@ def _figure(svg: str, colour: str, hair: str, pose: str, *, child: bool) -> Imag
         image = _childlike(image)
     if pose == "stand":
         return image
-    return _seated(image) if pose == "sit" else _upper_body(image)
+    return _seated(image) if pose == "sit" else _astride(image)
 
 
 def _replace(svg: str, codes: tuple[str, ...], colour: tuple[int, int, int]) -> str:
@@ -190,8 +191,31 @@ def _childlike(image: Image.Image) -> Image.Image:
     return out.crop(out.getchannel("A").getbbox())
 
 
-def _upper_body(image: Image.Image) -> Image.Image:
-    return image.crop((0, 0, image.width, int(image.height * 0.62)))
+def _astride(image: Image.Image) -> Image.Image:
+    """The upper body of the figure and one bent leg, to be set on a mount seen from the side."""
+    width, height = image.size
+    hip = int(height * 0.60)
+    out = Image.new("RGBA", (int(width * 1.5), int(height * 0.86)))
+    left = int(width * 0.2)
+    out.alpha_composite(image.crop((0, 0, width, hip)), (left, 0))
+    draw = ImageDraw.Draw(out)
+    seat, knee, foot = (
+        (left + width * 0.46, hip - 8),
+        (left + width * 0.92, hip + 8),
+        (left + width * 0.72, height * 0.82),
+    )
+    thick = int(width * 0.26)
+    for start, end, tone in ((seat, knee, (124, 124, 126, 255)), (knee, foot, (104, 104, 108, 255))):
+        draw.line((*start, *end), fill=tone, width=thick)
+        draw.ellipse(_around(end, thick / 2), fill=tone)
+    draw.ellipse(_around(seat, thick / 2), fill=(124, 124, 126, 255))
+    toe = (foot[0] - thick * 0.2, foot[1] - thick * 0.25, foot[0] + thick * 1.0, foot[1] + thick * 0.35)
+    draw.rounded_rectangle(toe, radius=thick * 0.25, fill=(58, 50, 62, 255))
+    return out.crop(out.getchannel("A").getbbox())
+
+
+def _around(point: tuple[float, float], radius: float) -> tuple[float, float, float, float]:
+    return (point[0] - radius, point[1] - radius, point[0] + radius, point[1] + radius)
 
 
 def _seated(image: Image.Image) -> Image.Image:

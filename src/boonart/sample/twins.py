@@ -11,7 +11,8 @@ _OPPOSITE = {
     RelationName.UNDER: RelationName.ON,
     RelationName.SITTING_WITH: RelationName.STANDING_WITH,
     RelationName.STANDING_WITH: RelationName.SITTING_WITH,
-    RelationName.FLYING_WITH: RelationName.STANDING_WITH,
+    RelationName.FLYING_WITH: RelationName.RESTING_WITH,
+    RelationName.RESTING_WITH: RelationName.FLYING_WITH,
     RelationName.BIGGER_THAN: RelationName.SMALLER_THAN,
     RelationName.SMALLER_THAN: RelationName.BIGGER_THAN,
 }
@@ -33,8 +34,7 @@ def _twin(scene: Scene) -> Scene | None:
     if kind is RelationKind.ALONE:
         return None
     if kind is RelationKind.PLACE_COLOUR:
-        first = replace(things[0], colour=scene.place_colour)
-        return replace(scene, things=(first, *things[1:]), place_colour=things[0].colour)
+        return _with_place_exchanged(scene)
     if kind is RelationKind.COLOUR:
         return _with_colours_exchanged(scene)
     if kind is RelationKind.COUNT:
@@ -58,6 +58,14 @@ def _twin(scene: Scene) -> Scene | None:
     if name is None:
         return None
     return replace(scene, relations=(Relation(name, first.subject, first.object), *scene.relations[1:]))
+
+
+def _with_place_exchanged(scene: Scene) -> Scene:
+    """The colours of the place and of the first coloured thing exchanged."""
+    index = next(i for i, thing in enumerate(scene.things) if thing.colour)
+    things = list(scene.things)
+    things[index] = replace(things[index], colour=scene.place_colour)
+    return replace(scene, things=tuple(things), place_colour=scene.things[index].colour)
 
 
 def _with_colours_exchanged(scene: Scene) -> Scene:

@@ -31,6 +31,12 @@ _RELATION_WORDS: dict[RelationName, tuple[str, ...]] = {
     RelationName.SITTING_WITH: ("sitting with", "sitting beside", "seated with", "sitting with"),
     RelationName.STANDING_WITH: ("standing with", "standing beside", "on foot with", "standing with"),
     RelationName.FLYING_WITH: ("flying with", "flying together with", "flying beside", "flying with"),
+    RelationName.RESTING_WITH: (
+        "on the ground with",
+        "standing on the ground with",
+        "on the ground beside",
+        "on the ground with",
+    ),
     RelationName.BIGGER_THAN: ("bigger than", "larger than", "bigger than", "bigger than"),
     RelationName.SMALLER_THAN: ("smaller than", "smaller than", "smaller than", "smaller than"),
 }
@@ -93,6 +99,7 @@ _BARE_PLACE = {
         "a town in the dark night",
     ),
 }
+_BARE_TABLE = ("on a table", "on a wooden table", "on the bare wood of a table", "on the table")
 _MANNER_WORDS: dict[Manner, tuple[str, ...]] = {
     Manner.REALIST: ("a painting of {x}", "{x}", "{x}", "a painting of {x}"),
     Manner.IMPRESSIONIST: (
@@ -161,7 +168,7 @@ def noun_phrase(thing: Thing, variant: int = 0, *, article: str = "a") -> str:
     if thing.hair:
         tail.append(f"{thing.hair} hair")
     if kind.can("person") and thing.colour:
-        tail.append(f"a {thing.colour} coat")
+        tail.append(_with_article(f"{thing.colour} coat"))
     if tail:
         words += (" with " if thing.hair else " in ") + " and ".join(tail)
     if thing.count > 1:
@@ -209,10 +216,11 @@ def _second_phrase(things: Sequence[Thing], first: int, second: int, variant: in
 
 
 def _place_phrase(scene: Scene, variant: int) -> str:
-    colour = f"{scene.place_colour} " if scene.place_colour else ""
-    phrase = _PLACE_WORDS[scene.place][variant].format(c=colour)
-    if not colour:
-        phrase = phrase.replace("a room with walls", "a room").replace("a table with a cloth", "a table with a cloth")
+    """Where the scene is; a table without a coloured cloth is bare wood."""
+    if not scene.place_colour:
+        phrase = (_BARE_TABLE if scene.place is Place.TABLE else _PLACE_WORDS[scene.place])[variant]
+        return phrase.format(c="").replace("a room with walls", "a room")
+    phrase = _PLACE_WORDS[scene.place][variant].format(c=f"{scene.place_colour} ")
     return phrase.replace("a orange", "an orange")
 
 
