@@ -28,9 +28,8 @@ def announce(url: str) -> None:
 
 def serve(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """Serve the page and the API over the collections that are there."""
-    from boonart_services.gateway.main import serve as serve_gateway
-
     from boonart.settings import read_settings
+    from boonart_services.gateway.main import serve as serve_gateway
 
     serve_gateway(read_settings(host=host, port=port), announce=announce)
 
@@ -41,12 +40,11 @@ def demo(
     home: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".boonart"),
 ) -> None:
     """Make the sample collection, then serve it."""
-    from boonart_services.gateway.main import check_port
-    from boonart_services.gateway.main import serve as serve_gateway
-
     from boonart.cli.ingest import ingest_into
     from boonart.sample.gallery import committed_gallery
     from boonart.settings import read_settings
+    from boonart_services.gateway.main import check_port
+    from boonart_services.gateway.main import serve as serve_gateway
 
     check_port(host, port)
     settings = read_settings(host=host, port=port, home=home.resolve(), default_collection=SAMPLE)

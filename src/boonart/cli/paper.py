@@ -1,0 +1,186 @@
+"""`boonart paper`: the experiments of the BoonArt paper on a collection of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from boonart.cli.output import err, out, print_figures, progress_bar
+from boonart.errors import CollectionNotFound, InvalidRequest
+from boonart.works import Ranker
+
+if TYPE_CHECKING:
+    from boonart.bootstrap import Parts
+    from boonart.evaluation.paper import Comparison
+
+app = typer.Typer(help="Repeat the experiments of the BoonArt paper.", no_args_is_help=True)
+
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="Collection to search.")]
+QueriesOption = Annotated[
+    Path | None, typer.Option(help="A file with one query a line; the paper's twenty by default.")
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
+
+
+@contextmanager
+def wired(collection: str) -> Iterator[Parts]:
+    """The parts of this process, with the collection known to be there."""
+    from boonart.bootstrap import build
+    from boonart.settings import read_settings
+
+    parts = build(read_settings())
+    try:
+        asyncio.run(parts.index.describe(collection))
+        yield parts
+    finally:
+        asyncio.run(parts.close())
+
+
+def read_queries(file: Path | None) -> tuple[str, ...]:
+    """Queries from a file, or the paper's.
+
+    Raises:
+        InvalidRequest: the file is missing or empty.
+    """
+    from boonart.evaluation.paper import TABLE1_QUERIES
+
+    if file is None:
+        return TABLE1_QUERIES
+    if not file.is_file():
+        raise InvalidRequest(f"There is no file {file}.", field="queries")
+    queries = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not queries:
+        raise InvalidRequest(f"{file} holds no query.", hint="Write one query a line.", field="queries")
+    return queries
+
+
+@app.command()
+def table1(
+    collection: CollectionOption = "sample",
+    queries: QueriesOption = None,
+    folder: OutOption = Path("results/table1"),
+    json_file: JsonOption = None,
+) -> None:
+    """Table I: each query's best hits beside those of a keyword search, as one HTML page.
+
+    Over the sample gallery the right picture of each query is known, and the four rankers are counted.
+    """
+    from boonart.evaluation import paper
+    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+
+    texts = read_queries(queries)
+    right = known_answers(collection)
+    with stopwatch() as watch, wired(collection) as parts:
+        compared = paper.table1(parts, collection, texts, right=right)
+        page = paper.table1_page(parts, collection, compared, folder)
+        figures: dict[str, float] = {}
+        if right:
+            for name, ranker in _rankers(parts).items():
+                rows = paper.table1(parts, collection, texts, right=right, ranker=ranker, limit=1)
+                figures[f"table1.{name}.first_right"] = paper.first_right(rows)
+    _show_table1(compared)
+    if figures:
+        figures["table1.queries"] = len(texts)
+        print_figures("right picture first", figures)
+    if json_file is not None:
+        Measurement("table1", figures, {"collection": collection}, this_machine(), watch.seconds).write(json_file)
+    err.print(f"The page is {page}.")
+
+
+def _rankers(parts: Parts) -> dict[str, Ranker]:
+    """The rankers to compare, by the names that figures use."""
+    rankers = {"global": Ranker.NONE}
+    if parts.reranker is not None:
+        rankers |= {"late": Ranker.LATE, "vitr": Ranker.VITR, "role": Ranker.ROLE, "default": Ranker.DEFAULT}
+    return rankers
+
+
+def known_answers(collection: str) -> dict[str, frozenset[str]]:
+    """Ids of the right works by query; known for the sample gallery alone."""
+    if collection != "sample":
+        return {}
+    from boonart.sample.gallery import table1_answers
+
+    return {query: frozenset({work_id}) for query, work_id in table1_answers().items()}
+
+
+def _show_table1(compared: list[Comparison]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("query", "BoonArt", "keyword search"):
+        table.add_column(name, overflow="fold")
+    for row in compared:
+        best = row.found[0].work.title if row.found else "nothing"
+        keyword = row.keyword[0].title if row.keyword else "nothing"
+        mark = ""
+        if row.right and row.found:
+            mark = "✓ " if row.found[0].work.id in row.right else "✗ "
+        table.add_row(row.query, mark + best, keyword)
+    out.print(table)
+
+
+@app.command()
+def figure4(
+    collection: CollectionOption = "sample", queries: QueriesOption = None, folder: OutOption = Path("results")
+) -> None:
+    """Figure 4: the top hit of each query beside a keyword search's, as a contact sheet."""
+    from boonart.evaluation import paper
+
+    with wired(collection) as parts:
+        compared = paper.table1(parts, collection, read_queries(queries), limit=1)
+        file = paper.figure4(parts, collection, compared, folder / f"figure4-{collection}.webp")
+    err.print(f"The contact sheet is {file}.")
+
+
+@app.command()
+def figure5(
+    collection: CollectionOption = "sample",
+    pictures: Annotated[list[Path] | None, typer.Argument(help="Pictures to search with.")] = None,
+    folder: OutOption = Path("results"),
+) -> None:
+    """Figure 5: picture queries, the best description of each and its painting, as a contact sheet.
+
+    Without pictures, eight of the collection's own are asked for, so the best answer is known.
+    """
+    from boonart.encoders.pictures import decode
+    from boonart.evaluation import paper
+
+    with wired(collection) as parts:
+        if pictures:
+            queries = [decode(file.read_bytes()) for file in pictures]
+        else:
+            stored = [key for _, (_, key) in sorted(asyncio.run(paper.all_works(parts, collection)).items())]
+            queries = [paper.stored_picture(parts, collection, key) for key in stored[:: max(1, len(stored) // 8)][:8]]
+        file = paper.figure5(parts, collection, queries, folder / f"figure5-{collection}.webp")
+    err.print(f"The contact sheet is {file}.")
+
+
+@app.command()
+def timing(
+    collection: CollectionOption = "sample",
+    count: Annotated[int, typer.Option(help="Queries each way.", min=2)] = 50,
+    json_file: JsonOption = None,
+) -> None:
+    """Section III-E: time a query, both ways. The paper needed 180 and 400 ms over 6,783 works on a GPU."""
+    from boonart.evaluation import paper
+    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+
+    with stopwatch() as watch, wired(collection) as parts, progress_bar() as bar:
+        task = bar.add_task("queries", total=2 * count)
+        works = sorted(asyncio.run(paper.all_works(parts, collection)).items())
+        if not works:
+            raise CollectionNotFound(f"The collection {collection} is empty.", hint="Ingest something into it.")
+        texts = [paper.TABLE1_QUERIES[i % len(paper.TABLE1_QUERIES)] for i in range(count)]
+        keys = [works[i * 7 % len(works)][1][1] for i in range(count)]
+        pictures = [paper.stored_picture(parts, collection, key) for key in keys]
+        figures = paper.timing(parts, collection, texts, pictures, lambda: bar.advance(task))
+    figures["works"] = len(works)
+    print_figures(f"timing on {collection}", figures)
+    if json_file is not None:
+        Measurement("timing", figures, {"collection": collection}, this_machine(), watch.seconds).write(json_file)
