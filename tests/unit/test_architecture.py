@@ -13,6 +13,7 @@ LAYERS = [
     {"errors"},
     {"works"},
     {"ports"},
+    {"records", "manifests"},
     {"search", "indexing"},
     {"encoders", "vitr", "index", "rpc"},
     {"settings", "bootstrap"},
@@ -21,7 +22,7 @@ LAYERS = [
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms beside each other on the level of encoders, vitr, index and rpc never meet except in bootstrap.
 SEPARATE = {"encoders", "vitr", "index", "rpc"}
-INNER = {"errors", "works", "ports", "search", "indexing"}
+INNER = {"errors", "works", "ports", "records", "manifests", "search", "indexing"}
 HEAVY = {
     "torch",
     "torchvision",
@@ -39,6 +40,8 @@ LIGHT = [
     "errors.py",
     "works.py",
     "ports.py",
+    "records.py",
+    "manifests.py",
     "search.py",
     "indexing.py",
     "settings.py",
