@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from boonart.sample.wording import words_for
 GALLERY_SEED = 2023
 """The seed of the shipped gallery."""
 
-WEBP_QUALITY = 64
+WEBP_QUALITY = 84
 """Keeps the shipped gallery under 8 MB."""
 
 RECORDS_FILE = "works.jsonl"
@@ -57,6 +58,7 @@ class Exhibit:
     twin_of: str
 
 
+@lru_cache(maxsize=4)
 def exhibits(seed: int = GALLERY_SEED) -> tuple[Exhibit, ...]:
     """What hangs in the gallery, in order; cheap, nothing is painted."""
     hung: list[Exhibit] = []

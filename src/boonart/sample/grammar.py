@@ -74,7 +74,7 @@ def _scene(
     manners: tuple[Manner, ...] = _PAINTED
     if place is Place.TABLE:
         manners = (Manner.STILL_LIFE, Manner.STILL_LIFE, Manner.STILL_LIFE, *_PAINTED)
-    elif place is Place.ROOM and not any(KINDS[thing.kind].can("person") for thing in things):
+    elif place is Place.ROOM and _fit_for_still_life(things):
         manners = (Manner.STILL_LIFE, *_PAINTED)
     colour = ""
     if place is Place.TABLE and rng.random() < 0.5:
@@ -85,6 +85,12 @@ def _scene(
     if place in _LAND and place is not Place.STATION and rng.random() < 0.04:
         scene = replace(scene, rain=True)
     return replace(scene, **changes)  # type: ignore[arg-type]
+
+
+def _fit_for_still_life(things: Sequence[Thing]) -> bool:
+    """Something small, and nobody about."""
+    kinds = [KINDS[thing.kind] for thing in things]
+    return any(kind.can("small") for kind in kinds) and not any(kind.can("person") for kind in kinds)
 
 
 def _thing(rng: random.Random, kind: Kind, *, coloured: float = 0.35, **changes: object) -> Thing:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from boonart.sample.brush import Floats, blurred, glow, noise, seeded, single, stretched
+from boonart.sample.brush import blurred, glow, noise, seeded, single, stretched
 from boonart.sample.scenes import Manner
 from boonart.works import Float32Array, UInt8Array
 
@@ -74,10 +75,10 @@ def _directions(picture: UInt8Array, swirl: Float32Array) -> Float32Array:
     # Blend as doubled angles, since a stroke has no head.
     c = strength * np.cos(2 * tangent) + (1 - strength) * np.cos(2 * swirl) * 0.6
     s = strength * np.sin(2 * tangent) + (1 - strength) * np.sin(2 * swirl) * 0.6
-    return (0.5 * np.arctan2(s, c)).astype(np.float32)
+    return single(0.5 * np.arctan2(s, c))
 
 
-def _smooth(values: Floats) -> Float32Array:
+def _smooth(values: npt.ArrayLike) -> Float32Array:
     image = Image.fromarray(single(values))
     small = image.resize((max(2, image.width // 4), max(2, image.height // 4)), Image.Resampling.BOX)
     return single(np.asarray(small.resize(image.size, Image.Resampling.BILINEAR)))
@@ -229,5 +230,5 @@ def _saturated(picture: UInt8Array, factor: float) -> UInt8Array:
     return _whole(grey + (pixels - grey) * factor)
 
 
-def _whole(pixels: Floats) -> UInt8Array:
-    return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)
+def _whole(pixels: npt.ArrayLike) -> UInt8Array:
+    return np.asarray(np.clip(single(pixels), 0, 255), dtype=np.uint8)

@@ -11,11 +11,10 @@ from functools import lru_cache
 from importlib import resources
 
 import numpy as np
-import resvg_py
 from PIL import Image, ImageDraw, ImageFilter
 
-from boonart.errors import SourceError
-from boonart.sample.brush import single
+from boonart.errors import ConfigurationError, SourceError
+from boonart.sample.brush import Colour, noise, single
 from boonart.sample.kinds import COLOURS, KINDS
 from boonart.sample.scenes import Thing
 from boonart.works import Float32Array
@@ -25,6 +24,11 @@ RASTER = 224
 
 _HAIR = ("#312d2d", "#3c2c23", "#ab872f", "#9b782c", "#444445", "#3f4040", "#473530", "#42312c", "#785447")
 _COATS = ("#00bda3", "#06927f", "#583ee2", "#4b0fce")
+_TROUSERS = ("#7c7c7c", "#686868")
+_SHOES = ("#335599",)
+# What people wear whose coat no sentence speaks of, by look: muted, as painters' models are.
+_PLAIN_COATS = ((98, 128, 112), (152, 102, 88), (90, 112, 148))
+_PLAIN_TROUSERS = ((92, 84, 80), (78, 80, 92), (112, 98, 82))
 # The colour of the part that "a red ..." speaks of, where it is not the drawing's most frequent colour.
 _BODY: dict[str, str] = {
     "fluent/ewe": "#cdc4d6",
@@ -34,6 +38,16 @@ _BODY: dict[str, str] = {
     "noto/soccer-ball": "#fafafa",
     "noto/butterfly": "#42a5f5",
     "fluent/bus": "#ffb02e",
+}
+# Drawings whose own colour is too shrill for a painting.
+_NATURAL: dict[str, Colour] = {
+    "noto/deciduous-tree": (92, 126, 56),
+    "fluent/deciduous-tree": (74, 112, 58),
+    "noto/evergreen-tree": (44, 92, 62),
+    "fluent/airplane": (120, 150, 180),
+    "noto/small-airplane": (92, 140, 170),
+    "fluent/small-airplane": (176, 72, 66),
+    "noto/cat": (222, 156, 74),
 }
 
 
@@ -50,6 +64,13 @@ def _drawing(look: str) -> str:
 
 
 def _rasterise(svg: str) -> Image.Image:
+    try:
+        import resvg_py  # only painting needs it, and it comes with the extra
+    except ImportError as error:
+        raise ConfigurationError(
+            "Painting needs the package resvg-py, which is not installed.",
+            hint="Run `pip install 'boonart[sample]'`.",
+        ) from error
     image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, height=RASTER)))).convert("RGBA")
     box = image.getchannel("A").point(lambda a: 255 * (a > 40)).getbbox()
     return image.crop(box) if box else image
@@ -68,11 +89,13 @@ def sprite(kind: str, look: int, colour: str, hair: str, pose: str) -> Image.Ima
     name = definition.looks[look % len(definition.looks)]
     svg = _drawing(name)
     if definition.can("person"):
-        image = _figure(svg, colour, hair, pose, child=definition.can("child"))
+        image = _figure(svg, colour, hair, pose, look=look, child=definition.can("child"))
     else:
         image = _rasterise(svg)
         if colour:
-            image = recolour(image, colour, _BODY.get(name, ""))
+            image = recolour(image, COLOURS[colour], _BODY.get(name, ""))
+        elif name in _NATURAL:
+            image = recolour(image, _NATURAL[name])
     return _with_volume(image)
 
 
@@ -84,12 +107,12 @@ def sprite_of(thing: Thing, pose: str = "stand", look: int | None = None) -> Ima
 # --- colour ----------------------------------------------------------------------------------------------
 
 
-def recolour(image: Image.Image, colour: str, body: str = "") -> Image.Image:
+def recolour(image: Image.Image, colour: Colour, body: str = "") -> Image.Image:
     """The picture with its body in another colour, light and shade kept.
 
     Args:
         image: RGBA.
-        colour: a name out of `COLOURS`.
+        colour: sRGB values, 0..255.
         body: the colour to replace as "#rrggbb"; by default the most frequent one.
     """
     pixels = np.asarray(image, dtype=np.float32)
@@ -97,7 +120,7 @@ def recolour(image: Image.Image, colour: str, body: str = "") -> Image.Image:
     source = _parse(body) if body else _dominant(rgb, alpha)
     mask = _likeness(rgb, source)
     light = _luminance(rgb) / max(_luminance(source[None])[0], 24.0)
-    target = np.array(COLOURS[colour], dtype=np.float32)
+    target = single(colour)
     shade = np.clip(light, 0.25, 1.0)[..., None] * target
     gleam = np.clip(light - 1.0, 0.0, 0.8)[..., None]
     painted = shade + (255.0 - shade) * gleam * 0.6
@@ -143,7 +166,11 @@ def _with_volume(image: Image.Image) -> Image.Image:
     slope = single((fall_x + fall_y) * (RASTER / 14))
     pixels = np.asarray(image, dtype=np.float32).copy()
     height = np.linspace(1.05, 0.86, pixels.shape[0], dtype=np.float32)[:, None]
-    gain = height * (1.0 + np.clip(slope, -0.6, 0.35) * 0.55)
+    gain = height * (1.0 + np.clip(slope, -0.6, 0.35) * 0.7)
+    # Pigment is never even, nor as pure as a screen's colours.
+    gain *= 1.0 + 0.13 * noise(np.random.RandomState(5), image.size, 5, 3)
+    grey = pixels[..., :3].mean(axis=-1, keepdims=True)
+    pixels[..., :3] = grey + (pixels[..., :3] - grey) * 0.9
     pixels[..., :3] = np.clip(pixels[..., :3] * gain[..., None] + np.clip(slope, 0, 0.3)[..., None] * 26, 0, 255)
     return Image.fromarray(pixels.astype(np.uint8), "RGBA")
 
@@ -151,9 +178,12 @@ def _with_volume(image: Image.Image) -> Image.Image:
 # --- people ----------------------------------------------------------------------------------------------
 
 
-def _figure(svg: str, colour: str, hair: str, pose: str, *, child: bool) -> Image.Image:
-    if colour:
-        svg = _replace(svg, _COATS, COLOURS[colour])
+def _figure(svg: str, colour: str, hair: str, pose: str, *, look: int, child: bool) -> Image.Image:
+    dress = look % len(_PLAIN_COATS)
+    trousers = _PLAIN_TROUSERS[dress]
+    svg = _replace(svg, _COATS, COLOURS[colour] if colour else _PLAIN_COATS[dress])
+    svg = _replace(svg, _TROUSERS, trousers)
+    svg = _replace(svg.replace('"#359"', f'"{_SHOES[0]}"'), _SHOES, (62, 50, 46))
     if hair:
         svg = _replace(svg, _HAIR, COLOURS[hair])
     image = _rasterise(svg)
@@ -161,7 +191,7 @@ def _figure(svg: str, colour: str, hair: str, pose: str, *, child: bool) -> Imag
         image = _childlike(image)
     if pose == "stand":
         return image
-    return _seated(image) if pose == "sit" else _astride(image)
+    return _seated(image) if pose == "sit" else _astride(image, trousers)
 
 
 def _replace(svg: str, codes: tuple[str, ...], colour: tuple[int, int, int]) -> str:
@@ -191,7 +221,7 @@ def _childlike(image: Image.Image) -> Image.Image:
     return out.crop(out.getchannel("A").getbbox())
 
 
-def _astride(image: Image.Image) -> Image.Image:
+def _astride(image: Image.Image, trousers: tuple[int, int, int]) -> Image.Image:
     """The upper body of the figure and one bent leg, to be set on a mount seen from the side."""
     width, height = image.size
     hip = int(height * 0.60)
@@ -205,12 +235,13 @@ def _astride(image: Image.Image) -> Image.Image:
         (left + width * 0.72, height * 0.82),
     )
     thick = int(width * 0.26)
-    for start, end, tone in ((seat, knee, (124, 124, 126, 255)), (knee, foot, (104, 104, 108, 255))):
+    near, far = trousers, (trousers[0] * 5 // 6, trousers[1] * 5 // 6, trousers[2] * 5 // 6)
+    for start, end, tone in ((seat, knee, near), (knee, foot, far)):
         draw.line((*start, *end), fill=tone, width=thick)
         draw.ellipse(_around(end, thick / 2), fill=tone)
-    draw.ellipse(_around(seat, thick / 2), fill=(124, 124, 126, 255))
+    draw.ellipse(_around(seat, thick / 2), fill=near)
     toe = (foot[0] - thick * 0.2, foot[1] - thick * 0.25, foot[0] + thick * 1.0, foot[1] + thick * 0.35)
-    draw.rounded_rectangle(toe, radius=thick * 0.25, fill=(58, 50, 62, 255))
+    draw.rounded_rectangle(toe, radius=thick * 0.25, fill=(62, 50, 46))
     return out.crop(out.getchannel("A").getbbox())
 
 

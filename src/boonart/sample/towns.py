@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from boonart.sample.brush import Colour, blend, mixed, noise, polygons, vertical
+from boonart.sample.brush import Colour, blend, glow, mixed, noise, polygons, vertical
 from boonart.works import Float32Array
 
 _FACADES: tuple[Colour, ...] = (
@@ -169,5 +169,10 @@ def paint_station(size: tuple[int, int], rng: np.random.RandomState) -> Float32A
     ]
     draw.polygon(platform, fill=(190, 176, 154))
     out = np.asarray(layer, dtype=np.float32).copy()
+    blend(out, (255, 226, 164), glow(size, vx, vy, 0.16) * 0.7)
+    steam = np.clip(noise(rng, size, 4, 4) * 1.6 + 0.1, 0, 1)
+    rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    blend(out, (236, 232, 224), steam * np.clip(1.1 - np.abs(rows - 0.45) * 3, 0, 1) * 0.6)
+    blend(out, (96, 128, 150), np.clip(0.5 - rows * 1.2, 0, 1))
     out += noise(rng, size, 12, 2)[..., None] * 16
     return out
