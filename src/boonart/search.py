@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from boonart.errors import BoonArtError, InvalidQuery, Unavailable
+from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.works import (
     Answer,
@@ -90,11 +91,13 @@ class Search:
             InvalidQuery: empty, too long, or contradictory.
             InvalidFilter: a filter on a field that is not stored.
             CollectionNotFound: no such collection.
+            ModelMismatch: other models made the collection.
             WorkNotFound: `work_id` is not in it.
             Unavailable: the encoder or the index cannot answer now.
         """
         target = check(query)
         stages = Stages()
+        has_features = await self._check_models(query.collection)
         with stages.measure("encode"):
             embedded = await self._embed(query)
         with stages.measure("candidates"):
@@ -102,7 +105,7 @@ class Search:
         ranker = Ranker.NONE
         scores: dict[str, RerankScore] | None = None
         degraded: Mapping[str, str] = {}
-        if _can_rerank(query, target, embedded) and candidates:
+        if has_features and candidates and _can_rerank(query, target, embedded):
             with stages.measure("rerank"):
                 ranker, scores, degraded = await self._rerank(query, embedded, candidates)
         hits = _hits(query, candidates, scores)
@@ -117,6 +120,17 @@ class Search:
             degraded=degraded,
             models=models,
         )
+
+    async def _check_models(self, collection: str) -> bool:
+        """Refuse a collection that other models made; say whether it holds this reranker's features.
+
+        Raises:
+            ModelMismatch: with the command that mends it.
+        """
+        manifest = (await self._index.describe(collection)).manifest
+        reranker = self._reranker.card if self._reranker is not None else None
+        check_manifest(manifest, self._encoder.card, reranker, collection=collection)
+        return reranker is not None and bool(manifest.reranker_id)
 
     async def _embed(self, query: Query) -> _Embedded:
         if query.work_id:
