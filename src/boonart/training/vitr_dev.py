@@ -1,0 +1,150 @@
+"""Measuring a network on the dev splits, between epochs and for fitting its mixtures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from boonart.evaluation.relations import TwinScores, relation_figures
+from boonart.training.vitr_features import PairFeatures
+from boonart.training.vitr_parts import (
+    CandidateLists,
+    Parts,
+    PreparedSet,
+    candidate_lists,
+    mixed,
+    pair_parts,
+    prepare_set,
+    recalls,
+    unfitted_weights,
+)
+from boonart.training.vitr_steps import Head
+from boonart.vitr.model import RelationNetwork
+from boonart.works import Ranker
+
+Rows = npt.NDArray[np.int64]
+HEAD_RANKERS = {Head.ROLE: Ranker.ROLE, Head.VITR: Ranker.VITR}
+
+
+@dataclass(frozen=True, slots=True)
+class DevSets:
+    """What a network is chosen by.
+
+    Attributes:
+        photographs: captioned pictures, or None.
+        scenes: twins, or None.
+        queries: how many captions and pictures are searched for between epochs.
+        candidates: how many candidates of each are scored.
+    """
+
+    photographs: PairFeatures | None = None
+    scenes: PairFeatures | None = None
+    queries: int = 500
+    candidates: int = 50
+
+
+def dev_figures(network: RelationNetwork, dev: DevSets, head: Head) -> dict[str, float]:
+    """Recalls on photographs and group score on twins; `choice`, their sum, decides which epoch is best."""
+    ranker = HEAD_RANKERS[head]
+    weights = unfitted_weights(ranker)
+    figures: dict[str, float] = {}
+    if dev.photographs is not None:
+        prepared = prepare_set(network, dev.photographs)
+        for from_text, name in ((True, "text_to_image"), (False, "image_to_text")):
+            queries = dev_queries(dev.photographs, dev.queries, from_text=from_text)
+            lists = candidate_lists(
+                network,
+                prepared,
+                dev.photographs,
+                queries,
+                from_text=from_text,
+                candidates=dev.candidates,
+                rankers=[ranker],
+            )
+            for cut, value in zip((1, 5, 10), recalls(lists, mixed(lists.parts, weights)), strict=True):
+                figures[f"{name}.R@{cut}"] = value
+    if dev.scenes is not None:
+        scores = twin_scores(network, prepare_set(network, dev.scenes), dev.scenes, ranker, weights)
+        figures |= relation_figures(scores)
+    figures["choice"] = sum(value for name, value in figures.items() if "R@" in name or name == "group")
+    return figures
+
+
+def dev_queries(features: PairFeatures, count: int, *, from_text: bool) -> Rows:
+    """About `count` queries spread over the set: true texts or pictures."""
+    rows = features.true_texts if from_text else np.arange(len(features.image_globals))
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinPairs:
+    """Quadruples of twins: text a and b, each with picture a and b.
+
+    Attributes:
+        texts, pictures: (K, 2, 2) rows, [text, picture].
+        kinds: (K,).
+    """
+
+    texts: Rows
+    pictures: Rows
+    kinds: tuple[str, ...]
+
+
+def twin_pairs(features: PairFeatures) -> TwinPairs:
+    """All twins of a set, once for each pair of sentences in the same place."""
+    true = features.true_texts
+    owned: dict[int, list[int]] = {}
+    for text in true:
+        owned.setdefault(int(features.owners[text]), []).append(int(text))
+    groups: dict[int, list[int]] = {}
+    for row, twin in enumerate(features.twins):
+        if twin >= 0:
+            groups.setdefault(int(twin), []).append(row)
+    texts, pictures, kinds = [], [], []
+    for members in groups.values():
+        if len(members) != 2:
+            continue
+        a, b = members
+        for text_a, text_b in zip(owned[a], owned[b], strict=False):
+            texts.append([[text_a, text_a], [text_b, text_b]])
+            pictures.append([[a, b], [a, b]])
+            kinds.append(features.kinds[a])
+    shape = (-1, 2, 2)
+    return TwinPairs(
+        np.array(texts, dtype=np.int64).reshape(shape), np.array(pictures, dtype=np.int64).reshape(shape), tuple(kinds)
+    )
+
+
+def twin_scores(
+    network: RelationNetwork, prepared: PreparedSet, features: PairFeatures, ranker: Ranker, weights: dict[str, float]
+) -> TwinScores:
+    """Mixed scores of all twins."""
+    pairs = twin_pairs(features)
+    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker])
+    return TwinScores(mixed(parts, weights).reshape(-1, 2, 2), pairs.kinds)
+
+
+def twin_parts(
+    network: RelationNetwork, prepared: PreparedSet, features: PairFeatures, ranker: Ranker, *, from_text: bool
+) -> Parts:
+    """Parts of (2K, 2) lists, the right one first: each text with both pictures, or each picture with both texts."""
+    pairs = twin_pairs(features)
+    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker])
+    lists: Parts = {}
+    for name, values in parts.items():
+        square = values.reshape(-1, 2, 2)
+        if not from_text:
+            square = square.transpose(0, 2, 1)
+        lists[name] = np.concatenate([square[:, 0, :], square[:, 1, ::-1]])
+    return lists
+
+
+def full_lists(
+    network: RelationNetwork, prepared: PreparedSet, features: PairFeatures, ranker: Ranker, *, from_text: bool
+) -> CandidateLists:
+    """100 candidates of every picture, or of two captions of every picture, with the ranker's parts."""
+    count = 2 * len(features.image_globals)
+    queries = dev_queries(features, count, from_text=from_text)
+    return candidate_lists(network, prepared, features, queries, from_text=from_text, candidates=100, rankers=[ranker])

@@ -1,0 +1,245 @@
+"""Readers of training data for the relation network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boonart.encoders.pictures import decode
+from boonart.errors import SourceError
+from boonart.evaluation.exchanged import exchange_roles
+from boonart.training.encoder_texts import exchange_sides
+from boonart.training.vitr_features import TrainingPicture
+from boonart.works import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where training pictures come from.
+
+    Attributes:
+        name: of the data, for the folder that its features are kept in.
+        train, dev: pictures of the two splits; `dev` may be empty.
+    """
+
+    name: str
+    train: list[TrainingPicture]
+    dev: list[TrainingPicture]
+
+
+def read_source(path: Path) -> Source:
+    """Read a folder or file, whatever of the known forms it is.
+
+    - a folder with `flickr8k/captions.jsonl`, or that file's folder, or the file;
+    - a JSON file in Karpathy's form (`{"images": [{"filename", "split", "sentences"}]}`), as for Flickr8k,
+      Flickr30k and COCO;
+    - RefCOCOg: a folder with `instances.json` and `refs*.json`;
+    - a `works.jsonl` or its folder: works with descriptions; every tenth is kept for dev.
+
+    Raises:
+        SourceError: none of these.
+    """
+    for folder in (path / "flickr8k", path):
+        if (folder / "captions.jsonl").is_file():
+            return read_captions(folder / "captions.jsonl")
+    if path.name == "captions.jsonl" and path.is_file():
+        return read_captions(path)
+    if path.suffix == ".jsonl" and path.is_file():
+        return read_works(path)
+    if (path / "works.jsonl").is_file():
+        return read_works(path / "works.jsonl")
+    if (path / "instances.json").is_file():
+        return read_refcocog(path)
+    if path.suffix == ".json" and path.is_file():
+        return read_karpathy(path)
+    raise SourceError(
+        f"{path} holds no training data that is known.",
+        hint="Give a folder with captions.jsonl or works.jsonl, a Karpathy-split JSON file, or RefCOCOg's folder.",
+    )
+
+
+def read_captions(file: Path) -> Source:
+    """One object a line with `image`, `split` and `captions`."""
+    splits: dict[str, list[TrainingPicture]] = {"train": [], "dev": []}
+    for number, record in enumerate(_lines(file)):
+        split = str(record["split"])
+        if split in splits:
+            splits[split].append(_captioned(file.parent / str(record["image"]), record["captions"], number))
+    return Source(file.parent.name, splits["train"], splits["dev"])
+
+
+def read_karpathy(file: Path) -> Source:
+    """Karpathy's splits; pictures lie beside the file, in `images/`, or under their own `filepath`."""
+    try:
+        images = json.loads(file.read_text(encoding="utf-8"))["images"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{file} is not a Karpathy-split file: it has no list of images.") from error
+    splits: dict[str, list[TrainingPicture]] = {"train": [], "dev": []}
+    names = {"train": "train", "restval": "train", "val": "dev", "dev": "dev"}
+    for number, record in enumerate(images):
+        if (split := names.get(record["split"])) is not None:
+            captions = [str(sentence["raw"]).strip() for sentence in record["sentences"]]
+            picture = _first_file(file.parent, record.get("filepath", ""), record["filename"])
+            splits[split].append(_captioned(picture, captions, number))
+    return Source(file.stem, splits["train"], splits["dev"])
+
+
+def read_refcocog(folder: Path) -> Source:
+    """RefCOCOg: each referred thing, cut out with a margin, with its expressions; pictures in `images/`.
+
+    `refs*.json` is a list of `{"ann_id", "image_id", "split", "sentences"}`.
+    """
+    try:
+        instances = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
+        refs = json.loads(sorted(folder.glob("refs*.json"))[0].read_text(encoding="utf-8"))
+        files = {image["id"]: str(image["file_name"]) for image in instances["images"]}
+        boxes = {item["id"]: [float(side) for side in item["bbox"]] for item in instances["annotations"]}
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise SourceError(f"{folder} is not RefCOCOg: instances.json or refs*.json cannot be read.") from error
+    splits: dict[str, list[TrainingPicture]] = {"train": [], "dev": []}
+    for number, ref in enumerate(refs):
+        split = {"train": "train", "val": "dev"}.get(ref["split"])
+        if split is None:
+            continue
+        captions = [str(sentence["sent"]).strip() for sentence in ref["sentences"]]
+        picture = _captioned(_first_file(folder, "", files[ref["image_id"]]), captions, number)
+        splits[split].append(replace(picture, load=_cut(picture.load, boxes[ref["ann_id"]])))
+    return Source("refcocog", splits["train"], splits["dev"])
+
+
+def read_works(file: Path) -> Source:
+    """Works with a description; a record may name its own `split`, else every tenth is for dev."""
+    splits: dict[str, list[TrainingPicture]] = {"train": [], "dev": []}
+    for number, record in enumerate(_lines(file)):
+        description = str(record.get("description") or "").strip()
+        split = str(record.get("split") or ("dev" if number % 10 == 9 else "train"))
+        if description and split in splits:
+            splits[split].append(_captioned(file.parent / str(record["image"]), [description], number))
+    if not splits["train"]:
+        raise SourceError(f"No work in {file} has a description to train on.")
+    return Source(file.parent.name, splits["train"], splits["dev"])
+
+
+def mirrored(pictures: Sequence[TrainingPicture]) -> list[TrainingPicture]:
+    """The pictures' mirror images, left and right exchanged in their sentences; same identities and twins.
+
+    A twin of a mirrored picture is the mirrored twin.
+    """
+    offset = 1 + max((picture.twin for picture in pictures), default=0)
+    return [
+        replace(
+            picture,
+            load=_flip(picture.load),
+            captions=tuple(exchange_sides(caption) for caption in picture.captions),
+            false_captions=tuple(
+                tuple(exchange_sides(text) for text in counterparts) for counterparts in picture.false_captions
+            ),
+            twin=picture.twin + offset if picture.twin >= 0 else -1,
+        )
+        for picture in pictures
+    ]
+
+
+def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
+    """Generated scenes with their twins, of pairs of things kept for this split ("train" or "dev").
+
+    A picture is painted when it is first needed, from its scene alone.
+    """
+    from boonart.sample.generation import training_groups
+    from boonart.sample.scenes import Split
+
+    pictures: list[TrainingPicture] = []
+    for number, group in enumerate(training_groups(seed, count, Split(split))):
+        pictures += _scene_group(group, number)
+    return pictures
+
+
+def _scene_group(group: Any, number: int) -> list[TrainingPicture]:
+    from boonart.sample.twins import twin_of
+    from boonart.sample.wording import words_for
+
+    captions = [words_for(scene).captions for scene in group.scenes]
+    pictures = []
+    for place, scene in enumerate(group.scenes):
+        if len(captions) > 1:
+            false = captions[1 - place]
+        else:
+            twin = twin_of(scene)
+            false = words_for(twin).captions if twin is not None else ()
+        pictures.append(
+            TrainingPicture(
+                _painting(scene),
+                captions[place],
+                tuple((text,) for text in false),
+                twin=number if len(captions) > 1 else -1,
+                kind=scene.kind.value,
+            )
+        )
+    return pictures
+
+
+def _painting(scene: Any) -> Callable[[], Picture]:
+    def load() -> Picture:
+        from boonart.sample.painting import render
+
+        pixels = render(scene)
+        return Picture(pixels, (pixels.shape[1], pixels.shape[0]), "PNG")
+
+    return load
+
+
+def _captioned(file: Path, captions: Sequence[str], identity: int) -> TrainingPicture:
+    texts = tuple(caption for caption in captions if caption.strip())
+    if not texts:
+        raise SourceError(f"{file} has no caption.")
+    exchanged = (exchange_roles(text) for text in texts)
+    false = tuple((text,) if text is not None else () for text in exchanged)
+    return TrainingPicture(_reading(file), texts, false, identity=identity)
+
+
+def _reading(file: Path) -> Callable[[], Picture]:
+    return lambda: decode(file.read_bytes())
+
+
+def _flip(load: Callable[[], Picture]) -> Callable[[], Picture]:
+    def flipped() -> Picture:
+        picture = load()
+        return replace(picture, pixels=np.ascontiguousarray(picture.pixels[:, ::-1]))
+
+    return flipped
+
+
+def _cut(load: Callable[[], Picture], box: Sequence[float]) -> Callable[[], Picture]:
+    """The part of a picture in `box` (x, y, width, height), and half as much again around it."""
+
+    def cut() -> Picture:
+        picture = load()
+        x, y, width, height = box
+        left, top = max(0, int(x - width / 4)), max(0, int(y - height / 4))
+        right, bottom = int(x + 1.25 * width) + 1, int(y + 1.25 * height) + 1
+        return replace(picture, pixels=np.ascontiguousarray(picture.pixels[top:bottom, left:right]))
+
+    return cut
+
+
+def _first_file(folder: Path, subfolder: str, name: str) -> Path:
+    places = [folder / "images" / subfolder / name, folder / subfolder / name, folder / "images" / name, folder / name]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    try:
+                        yield json.loads(line)
+                    except ValueError as error:
+                        raise SourceError(f"{file}, line {number}: not JSON.") from error
+    except OSError as error:
+        raise SourceError(f"{file} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,184 @@
+"""What one step of training computes, for each head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from boonart.training.vitr_batches import PairBatch
+from boonart.training.vitr_losses import contrastive, listwise, lseh, scaled_likeness
+from boonart.vitr.model import RelationNetwork
+
+_OUT = -1e4
+
+
+class Head(StrEnum):
+    """Which head a run trains."""
+
+    ROLE = "role"
+    VITR = "vitr"
+
+
+class Loss(StrEnum):
+    """How the published head's score matrix is judged."""
+
+    CONTRASTIVE = "contrastive"
+    LSEH = "lseh"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """Options of a step, each a line of the ablation.
+
+    Attributes:
+        hard_negatives: for each text and each picture, the batch's most alike that the role tokens are held
+            against, beside twins and exchanged sentences.
+        grounding: weight of the contrastive loss on the grounding scores.
+        false_texts: hold exchanged sentences against their pictures.
+        token_dropout: of the encoder's features.
+        word_dropout, region_dropout: share of words and of regions that are blanked.
+        score_scale: what a grounding score is multiplied with to be a logit.
+        loss: of the published head.
+    """
+
+    hard_negatives: int = 6
+    grounding: float = 1.0
+    false_texts: bool = True
+    token_dropout: float = 0.1
+    word_dropout: float = 0.1
+    region_dropout: float = 0.1
+    score_scale: float = 20.0
+    loss: Loss = Loss.CONTRASTIVE
+
+
+def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) -> dict[str, Tensor]:
+    """Losses of the role-aware head: "grounding" and "role"; their sum is what is minimised."""
+    head = network.role
+    assert head is not None
+    size = len(batch)
+    regions, words, mask = _inputs(network, batch, options)
+    matrix = options.score_scale * head.grounding_matrix(regions, words, mask)  # (B + F, B)
+    false = matrix[size:] if options.false_texts else None
+    losses = {}
+    if options.grounding:
+        losses["grounding"] = options.grounding * contrastive(
+            matrix[:size], batch.same, false, batch.false_owners if options.false_texts else None
+        )
+    texts, pictures, valid, by_picture = candidate_pairs(matrix[:size].detach(), batch, options)
+    chosen = valid.flatten().nonzero().squeeze(1)
+    text_rows, picture_rows = texts.flatten()[chosen], pictures.flatten()[chosen]
+    role, grounding = head(regions[picture_rows], words[text_rows], mask[text_rows])
+    total = role.float() + options.score_scale * grounding.float().detach()
+    logits = torch.full((valid.numel(),), _OUT, device=total.device).index_put((chosen,), total).view(valid.shape)
+    columns = torch.arange(valid.shape[1], device=valid.device)
+    losses["role"] = 0.5 * (
+        listwise(logits, valid & ~by_picture.unsqueeze(0)) + listwise(logits, valid & (by_picture | (columns == 0)))
+    )
+    return losses
+
+
+def candidate_pairs(matrix: Tensor, batch: PairBatch, options: StepOptions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which pairs the role tokens judge.
+
+    Args:
+        matrix: (B, B) how alike text i and picture j are.
+
+    Returns:
+        Rows of texts and of pictures and whether they are a pair, (B, C) each; and (C,) bool, True for the columns
+        that hold other texts for row's picture, False for those that hold other pictures for row's text. The first
+        column is the true pair.
+    """
+    size = len(batch)
+    own = torch.arange(size, device=matrix.device)
+    twins = batch.twins
+    apart = batch.same.clone()
+    has_twin = twins >= 0
+    apart[own[has_twin], twins[has_twin]] = True  # twins have a column of their own
+    noise = -torch.empty_like(matrix).exponential_().log()  # so that not always the same are the hardest
+    ranked = (matrix + noise).masked_fill(apart, _OUT)
+    count = min(options.hard_negatives, size - 1)
+    other_pictures = ranked.topk(count, dim=1)
+    other_texts = ranked.T.topk(count, dim=1)
+    false_text = torch.full((size,), -1, device=matrix.device)
+    if options.false_texts:
+        false_text[batch.false_owners] = size + torch.arange(len(batch.false_owners), device=matrix.device)
+    column = own.unsqueeze(1)
+    many = column.expand(-1, count)
+    safe_twins, safe_false = twins.clamp(min=0).unsqueeze(1), false_text.clamp(min=0).unsqueeze(1)
+    texts = torch.cat([column, many, column, other_texts.indices, safe_twins, safe_false], dim=1)
+    pictures = torch.cat([column, other_pictures.indices, safe_twins, many, column, column], dim=1)
+    valid = torch.cat(
+        [
+            torch.ones_like(column, dtype=torch.bool),
+            other_pictures.values > _OUT / 2,
+            has_twin.unsqueeze(1),
+            other_texts.values > _OUT / 2,
+            has_twin.unsqueeze(1),
+            # A twin's sentence is already there as the twin's own.
+            ((false_text >= 0) & ~has_twin).unsqueeze(1),
+        ],
+        dim=1,
+    )
+    by_picture = torch.zeros(texts.shape[1], dtype=torch.bool, device=matrix.device)
+    by_picture[count + 2 :] = True
+    return texts, pictures, valid, by_picture
+
+
+def vitr_loss(
+    network: RelationNetwork,
+    batch: PairBatch,
+    options: StepOptions,
+    *,
+    with_global: bool,
+    descriptions: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Loss of the published head over all pairs of the batch.
+
+    Args:
+        with_global: the global similarity takes part.
+        descriptions: (B, 400) vectors of the texts, for the paper's margin.
+    """
+    size = len(batch)
+    regions, words, mask = _inputs(network, batch, options)
+    for relational_filter in network.filters:
+        regions = relational_filter(regions)
+    rows, columns = torch.meshgrid(torch.arange(len(words)), torch.arange(size), indexing="ij")
+    own = torch.nn.functional.one_hot(batch.false_owners, size).bool()
+    wanted = torch.cat([torch.ones((size, size), dtype=torch.bool), own.cpu()])
+    if not options.false_texts:
+        wanted[size:] = False
+    text_rows, picture_rows = rows[wanted].to(words.device), columns[wanted].to(words.device)
+    logits = torch.full((len(words), size), _OUT, device=words.device)
+    scored = network.vitr(
+        regions[picture_rows],
+        words[text_rows],
+        mask[text_rows],
+        batch.image_globals[picture_rows],
+        batch.texts.global_vectors[text_rows],
+        with_global=with_global,
+    ).float()
+    logits = logits.index_put((text_rows, picture_rows), scored)
+    if options.loss is Loss.LSEH:
+        assert descriptions is not None
+        return {"lseh": lseh(torch.sigmoid(logits[:size]), scaled_likeness(descriptions), batch.same)}
+    return {"vitr": contrastive(logits[:size], batch.same, logits[size:], batch.false_owners)}
+
+
+def _inputs(network: RelationNetwork, batch: PairBatch, options: StepOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """Projected regions (B, R, E), words (B + F, T, E) and their mask, with what is blanked blanked."""
+    tokens, text_tokens, mask = batch.image_tokens, batch.texts.tokens, batch.texts.mask
+    tokens = functional.dropout(tokens, options.token_dropout, network.training)
+    text_tokens = functional.dropout(text_tokens, options.token_dropout, network.training)
+    if network.training and options.region_dropout:
+        kept = torch.rand(tokens.shape[:2], device=tokens.device) >= options.region_dropout * torch.rand(
+            (len(tokens), 1), device=tokens.device
+        )
+        tokens = tokens * kept.unsqueeze(2)
+    if network.training and options.word_dropout:
+        kept = torch.rand(mask.shape, device=mask.device) >= options.word_dropout
+        text_tokens = text_tokens * kept.unsqueeze(2)
+    return network.project_regions(tokens), network.project_words(text_tokens), mask

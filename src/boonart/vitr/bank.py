@@ -1,0 +1,199 @@
+"""A bounded bank of features in memory, so that a warm query fetches nothing.
+
+All rows lie in one contiguous float16 tensor cut into pages of seven rows: a picture's 49 regions take seven
+pages, a description of T words the pages that T needs. Whatever is evicted leaves whole pages, so nothing
+fragments, and candidates are gathered with one indexed copy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from boonart.ports import Features
+from boonart.works import GRID
+
+PAGE_ROWS = GRID
+_BYTES = 2  # of a float16
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKey:
+    """What features belong to: one side ("image" or "description") of one point."""
+
+    collection: str
+    side: str
+    point_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Features of C candidates, in the order asked for.
+
+    Attributes:
+        found: (C,) bool, False for a candidate without features, whose rows are zeros.
+        global_vectors: (C, D) float32.
+        tokens: (C, N, E) float32, padded at the end.
+        mask: (C, N) bool, True for a token.
+        words: of each candidate's tokens; empty for regions.
+    """
+
+    found: Tensor
+    global_vectors: Tensor
+    tokens: Tensor
+    mask: Tensor
+    words: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    content_hash: str
+    slot: int
+    pages: tuple[int, ...]
+    length: int
+    words: tuple[str, ...]
+
+
+class FeatureBank:
+    """Features by point and content hash, within a bound of bytes; the least recently used leave first.
+
+    Safe to use from several threads.
+
+    Args:
+        global_size: D.
+        embed_size: E.
+        max_bytes: bound of the tensors; 0 keeps nothing.
+        device: where the tensors live. Memory of a CPU is taken as it fills, of a GPU at once.
+    """
+
+    def __init__(self, global_size: int, embed_size: int, *, max_bytes: int, device: torch.device) -> None:
+        page_bytes = PAGE_ROWS * embed_size * _BYTES
+        slot_bytes = global_size * _BYTES
+        # A text takes two pages or more as a rule: half as many slots as pages are enough.
+        pages = max_bytes // (page_bytes + slot_bytes // 2 + 1)
+        slots = pages // 2
+        self.global_size, self.embed_size, self.device = global_size, embed_size, device
+        self._pages = torch.empty((pages, PAGE_ROWS, embed_size), dtype=torch.float16, device=device)
+        self._globals = torch.empty((slots, global_size), dtype=torch.float16, device=device)
+        self._free_pages = list(range(pages - 1, -1, -1))
+        self._free_slots = list(range(slots - 1, -1, -1))
+        self._entries: OrderedDict[FeatureKey, _Entry] = OrderedDict()  # the least recently used first
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Points held."""
+        return len(self._entries)
+
+    @property
+    def nbytes(self) -> int:
+        """Bound of the tensors' memory, in bytes."""
+        return (self._pages.numel() + self._globals.numel()) * _BYTES
+
+    def missing(self, keys: Sequence[FeatureKey], content_hashes: Sequence[str]) -> list[int]:
+        """Positions of the keys that are not held, or held of an older content."""
+        with self._lock:
+            return [
+                position
+                for position, (key, content_hash) in enumerate(zip(keys, content_hashes, strict=True))
+                if (entry := self._entries.get(key)) is None or entry.content_hash != content_hash
+            ]
+
+    def gather(
+        self, keys: Sequence[FeatureKey], content_hashes: Sequence[str], fetched: Mapping[FeatureKey, Features]
+    ) -> Gathered:
+        """Copy out the features of all keys, keeping what was fetched as far as there is room.
+
+        Args:
+            keys: of the candidates; each may occur once.
+            content_hashes: what the candidates say; features of another content count as absent.
+            fetched: features of those that were missing.
+        """
+        with self._lock:
+            wanted = set(keys)
+            loose = {key: features for key, features in fetched.items() if not self._keep(key, features, spared=wanted)}
+            return self._collect(keys, content_hashes, loose)
+
+    def clear(self) -> None:
+        """Forget everything; the memory stays reserved."""
+        with self._lock:
+            for key in list(self._entries):
+                self._drop(key)
+
+    def _collect(
+        self, keys: Sequence[FeatureKey], content_hashes: Sequence[str], loose: Mapping[FeatureKey, Features]
+    ) -> Gathered:
+        held: list[tuple[int, _Entry]] = []
+        lengths = [0] * len(keys)
+        words: list[tuple[str, ...]] = [()] * len(keys)
+        for position, (key, content_hash) in enumerate(zip(keys, content_hashes, strict=True)):
+            entry = self._entries.get(key)
+            if entry is not None and entry.content_hash == content_hash:
+                self._entries.move_to_end(key)
+                held.append((position, entry))
+                lengths[position], words[position] = entry.length, entry.words
+            elif key in loose:
+                lengths[position], words[position] = len(loose[key].tokens), loose[key].words
+        pages = max(1, -(-max(lengths, default=0) // PAGE_ROWS))
+        tokens = self._gather_pages(held, len(keys), pages)
+        global_vectors = torch.zeros((len(keys), self.global_size), dtype=torch.float16, device=self.device)
+        if held:
+            rows = torch.tensor([position for position, _ in held], device=self.device)
+            slots = torch.tensor([entry.slot for _, entry in held], device=self.device)
+            global_vectors[rows] = self._globals[slots]
+        for position, key in enumerate(keys):
+            if key in loose and lengths[position]:
+                tokens[position, : lengths[position]] = torch.from_numpy(loose[key].tokens)
+                global_vectors[position] = torch.from_numpy(loose[key].global_vector)
+        longest = max(1, max(lengths, default=0))
+        counts = torch.tensor(lengths, device=self.device)
+        mask = torch.arange(longest, device=self.device) < counts.unsqueeze(1)
+        return Gathered(counts > 0, global_vectors.float(), tokens[:, :longest].float(), mask, tuple(words))
+
+    def _gather_pages(self, held: Sequence[tuple[int, _Entry]], count: int, pages: int) -> Tensor:
+        """(C, pages * 7, E) float16; rows past a candidate's length hold nothing of meaning but are finite."""
+        shape = (count, pages * PAGE_ROWS, self.embed_size)
+        if len(held) == count and all(len(entry.pages) == pages for _, entry in held):
+            index = torch.tensor([page for _, entry in held for page in entry.pages], device=self.device)
+            return self._pages.index_select(0, index).view(shape)
+        tokens = torch.zeros((count * pages, PAGE_ROWS, self.embed_size), dtype=torch.float16, device=self.device)
+        rows = [position * pages + place for position, entry in held for place in range(len(entry.pages))]
+        index = torch.tensor([page for _, entry in held for page in entry.pages], dtype=torch.long, device=self.device)
+        tokens[torch.tensor(rows, dtype=torch.long, device=self.device)] = self._pages.index_select(0, index)
+        return tokens.view(shape)
+
+    def _keep(self, key: FeatureKey, features: Features, *, spared: set[FeatureKey]) -> bool:
+        """Store features, evicting others than `spared`; False where there is no room."""
+        self._drop(key)
+        needed = -(-len(features.tokens) // PAGE_ROWS)
+        if not needed:
+            return False
+        while len(self._free_pages) < needed or not self._free_slots:
+            if not self._evict(spared):
+                return False
+        pages = tuple(self._free_pages.pop() for _ in range(needed))
+        slot = self._free_slots.pop()
+        block = torch.zeros((needed * PAGE_ROWS, self.embed_size), dtype=torch.float16)
+        block[: len(features.tokens)] = torch.from_numpy(features.tokens)
+        self._pages[torch.tensor(pages)] = block.view(needed, PAGE_ROWS, self.embed_size).to(self.device)
+        self._globals[slot] = torch.from_numpy(features.global_vector).to(self.device)
+        self._entries[key] = _Entry(features.content_hash, slot, pages, len(features.tokens), features.words)
+        return True
+
+    def _evict(self, spared: set[FeatureKey]) -> bool:
+        """Drop the least recently used entry; False where all that is held is spared."""
+        oldest = next((key for key in self._entries if key not in spared), None)
+        if oldest is None:
+            return False
+        self._drop(oldest)
+        return True
+
+    def _drop(self, key: FeatureKey) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._free_pages.extend(entry.pages)
+            self._free_slots.append(entry.slot)

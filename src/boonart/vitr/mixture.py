@@ -1,0 +1,151 @@
+"""How a ranker's parts become one score, and what a score is worth.
+
+A score is a weighted sum of parts: the cosine of the global vectors and what the network says. The weights are
+fitted on a dev split, one set for each direction, because a cosine that fits the training pictures too well would
+otherwise be trusted too much. A logistic curve, fitted there too, turns the score into `relevance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from boonart.errors import InvalidRequest, ModelFileError
+from boonart.works import ImageEmbedding, Ranker, TextEmbedding
+
+PARTS: Mapping[Ranker, tuple[str, ...]] = {
+    Ranker.LATE: ("global", "late"),
+    Ranker.VITR: ("global", "vitr"),
+    Ranker.ROLE: ("global", "grounding", "role"),
+}
+"""What each ranker mixes."""
+
+
+class Direction(StrEnum):
+    """Which side the query is on."""
+
+    TEXT_TO_IMAGE = "text_to_image"
+    IMAGE_TO_TEXT = "image_to_text"
+
+    @classmethod
+    def of(cls, query: TextEmbedding | ImageEmbedding) -> Direction:
+        """The direction in which a query searches."""
+        return cls.TEXT_TO_IMAGE if isinstance(query, TextEmbedding) else cls.IMAGE_TO_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Weights of the parts and the calibration of their sum.
+
+    Attributes:
+        weights: by the part's name.
+        slope, offset: relevance = sigmoid(slope * score + offset); a slope of 0 means: not calibrated.
+    """
+
+    weights: Mapping[str, float]
+    slope: float = 0.0
+    offset: float = 0.0
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `relevance` means something."""
+        return self.slope != 0.0
+
+    def score(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of the parts, (C,) as they are."""
+        return _sum([weight * parts[name] for name, weight in self.weights.items()])
+
+    def relation(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """The network's share of the score: all but the global vectors'."""
+        return _sum([weight * parts[name] for name, weight in self.weights.items() if name != "global"])
+
+    def relevance(self, score: Tensor) -> Tensor:
+        """Probability that a candidate of this score is right."""
+        return torch.sigmoid(self.slope * score + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """The mixtures of all rankers.
+
+    Attributes:
+        default: what `Ranker.DEFAULT` stands for.
+    """
+
+    default: Ranker
+    by_ranker: Mapping[Ranker, Mapping[Direction, Mixture]] = field(default_factory=dict)
+
+    def resolve(self, ranker: Ranker) -> Ranker:
+        """The ranker that is meant.
+
+        Raises:
+            InvalidRequest: the weights do not have it.
+        """
+        chosen = self.default if ranker is Ranker.DEFAULT else ranker
+        if chosen not in self.by_ranker:
+            names = ", ".join(sorted(self.by_ranker))
+            raise InvalidRequest(
+                f"The reranker's weights have no ranker {chosen.value!r}.", hint=f"Use one of: {names}.", field="rerank"
+            )
+        return chosen
+
+    def of(self, ranker: Ranker, direction: Direction) -> Mixture:
+        """The mixture of a ranker that `resolve` returned."""
+        return self.by_ranker[ranker][direction]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form, read back by `from_dict`."""
+        return {
+            "default": self.default.value,
+            "rankers": {
+                ranker.value: {
+                    direction.value: {
+                        "weights": dict(mixture.weights),
+                        "slope": mixture.slope,
+                        "offset": mixture.offset,
+                    }
+                    for direction, mixture in directions.items()
+                }
+                for ranker, directions in self.by_ranker.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Mixtures:
+        """Read what `as_dict` wrote.
+
+        Raises:
+            ModelFileError: something is missing or unknown.
+        """
+        try:
+            by_ranker = {
+                Ranker(ranker): {
+                    Direction(direction): Mixture(item["weights"], item["slope"], item["offset"])
+                    for direction, item in directions.items()
+                }
+                for ranker, directions in values["rankers"].items()
+            }
+            return cls(Ranker(values["default"]), by_ranker)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"The reranker's mixture of scores cannot be read: {error!r}.") from error
+
+
+def untrained_mixtures(*, with_role: bool) -> Mixtures:
+    """Equal parts, for networks whose mixture has not been fitted."""
+    rankers = [ranker for ranker in PARTS if with_role or ranker is not Ranker.ROLE]
+    by_ranker = {
+        ranker: {direction: Mixture(dict.fromkeys(PARTS[ranker], 1.0)) for direction in Direction} for ranker in rankers
+    }
+    return Mixtures(Ranker.ROLE if with_role else Ranker.VITR, by_ranker)
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from boonart.vitr.config import RoleConfig
+from boonart.vitr.role import RoleHead
+
+CONFIG = RoleConfig(size=8, layers=2, attention_heads=2, feed_forward=12, max_words=6)
+
+
+def inputs(pictures: int = 3, texts: int = 3, words: int = 5):
+    mask = torch.ones(texts, words, dtype=torch.bool)
+    mask[0, 3:] = False
+    return torch.randn(pictures, 49, 8), torch.randn(texts, words, 8), mask
+
+
+def test_the_grounding_matrix_is_the_score_of_every_pair():
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    torch.nn.init.normal_(head.word_weight.weight)
+    torch.nn.init.normal_(head.region_weight.weight)
+    regions, words, mask = inputs(pictures=2)
+    matrix = head.grounding_matrix(regions, words, mask)
+    for text in range(3):
+        for picture in range(2):
+            _, score = head(regions[picture][None], words[text][None], mask[text][None])
+            assert float(matrix[text, picture]) == pytest.approx(float(score), abs=1e-5)
+
+
+def test_padded_words_change_nothing():
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    regions, words, mask = inputs()
+    other = words.clone()
+    other[0, 3:] = 9.0
+    for found, expected in zip(head(regions, other, mask), head(regions, words, mask), strict=True):
+        torch.testing.assert_close(found, expected)
+    for found, expected in zip(head(regions[:1], words[:1, :3], mask[:1, :3]), head(regions, words, mask), strict=True):
+        torch.testing.assert_close(found, expected[:1])
+
+
+@pytest.mark.parametrize(("pictures", "texts"), [(4, 1), (1, 4)])
+def test_one_query_against_many_is_the_same_as_pair_by_pair(pictures, texts):
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    regions, words, mask = inputs(pictures, texts)
+    together = head(regions, words, mask)
+    for row in range(4):
+        alone = head(regions[row % pictures][None], words[row % texts][None], mask[row % texts][None])
+        torch.testing.assert_close(together[0][row : row + 1], alone[0])
+        torch.testing.assert_close(together[1][row : row + 1], alone[1])
+
+
+def test_attention_is_a_distribution_over_the_regions():
+    regions, words, _ = inputs()
+    attention = RoleHead(8, CONFIG).ground(regions, words).attention
+    torch.testing.assert_close(attention.sum(dim=2), torch.ones(3, 5))
+
+
+def test_it_sees_where_things_are_and_the_same_head_without_position_does_not():
+    regions, words, mask = inputs()
+    mirrored = regions.view(3, 7, 7, 8).flip(2).reshape(3, 49, 8)
+    seeing = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    blind = RoleHead(8, replace(CONFIG, position=False, word_map=False)).eval().requires_grad_(False)
+    assert not torch.allclose(seeing(regions, words, mask)[0], seeing(mirrored, words, mask)[0], atol=1e-4)
+    torch.testing.assert_close(blind(regions, words, mask)[0], blind(mirrored, words, mask)[0])
+
+
+def test_a_filters_gate_does_not_change_what_it_sees():
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    regions, words, mask = inputs()
+    gated = regions * torch.rand(3, 49, 1).clamp(min=0.1)
+    for found, expected in zip(head(gated, words, mask), head(regions, words, mask), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_sentences_longer_than_the_places_are_read():
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    regions, words = torch.randn(1, 49, 8), torch.randn(1, 500, 8)
+    role, grounding = head(regions, words, torch.ones(1, 500, dtype=torch.bool))
+    assert bool(role.isfinite())
+    assert bool(grounding.isfinite())
+
+
+@pytest.mark.parametrize("option", ["word_content", "position", "word_map", "seen", "similarity"])
+def test_each_option_takes_its_piece_away(option):
+    regions, words, mask = inputs()
+    torch.manual_seed(2)
+    whole = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    without = RoleHead(8, replace(CONFIG, **{option: False})).eval().requires_grad_(False)
+    without.load_state_dict({k: v for k, v in whole.state_dict().items() if k in without.state_dict()})
+    assert sum(p.numel() for p in without.parameters()) < sum(p.numel() for p in whole.parameters())
+    assert not torch.allclose(whole(regions, words, mask)[0], without(regions, words, mask)[0], atol=1e-5)
