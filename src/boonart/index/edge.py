@@ -286,10 +286,8 @@ class EdgeIndex:
         """All works in batches, in the order of their point ids, with payload and without vectors."""
         offset: Any = None
         while True:
-            start = offset
-            records, offset = await asyncio.to_thread(
-                lambda start=start: self._shard(collection, version)[1].scroll(start, batch)
-            )
+            _, shard = await asyncio.to_thread(self._shard, collection, version)
+            records, offset = await asyncio.to_thread(shard.scroll, offset, batch)
             if records:
                 yield [to_candidate(str(record.id), record.payload) for record in records]
             if offset is None:

@@ -32,7 +32,10 @@ class FilePictureStore:
         self._root = root
 
     def put(self, collection: str, key: str, renditions: Renditions) -> None:
-        """Store durably; the same key again is a no-op.
+        """Store so that it survives the death of the process; the same key again is a no-op.
+
+        Not synced to the disk, as the index is not for each work: on a busy disk that would cost more than
+        the encoding.
 
         Raises:
             ValueError: a key that is no digest, or a media type without a known suffix.
@@ -50,7 +53,7 @@ class FilePictureStore:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (data, media_type) in forms.items():
             if self._find(folder, key, name) is None:
-                write_atomically(folder / f"{key}.{name}{_SUFFIXES[media_type]}", data)
+                write_atomically(folder / f"{key}.{name}{_SUFFIXES[media_type]}", data, durable=False)
 
     def read(self, collection: str, key: str, rendition: str) -> tuple[bytes, str]:
         """Bytes and media type of "display" or "thumbnail".
@@ -79,6 +82,7 @@ class FilePictureStore:
     def _find(folder: Path, key: str, rendition: str) -> Path | None:
         for suffix in _MEDIA_TYPES:
             path = folder / f"{key}.{rendition}{suffix}"
-            if path.is_file():
+            # A power failure can leave an empty file, which is as good as none.
+            if path.is_file() and path.stat().st_size:
                 return path
         return None
