@@ -1,0 +1,30 @@
+import torch
+
+from boonart.training.encoder_texts import class_names, exchange_sides, in_chunks, words_of
+
+
+def test_left_and_right_are_exchanged_as_words_only() -> None:
+    assert exchange_sides("Left of it, a man turns right, brightly") == "Right of it, a man turns left, brightly"
+
+
+def test_words_are_kept_by_how_many_pictures_hold_them() -> None:
+    captions = [["A dog runs .", "the dog"], ["a dog sits"], ["a cat sits"], ["a horse"]]
+    found = words_of(captions, fewest=2, largest_share=0.5)
+    assert found.words == ("dog", "sits")
+    assert found.held.tolist() == [[True, False], [True, True], [False, True], [False, False]]
+
+
+def test_every_class_of_imagenet_has_names() -> None:
+    names = class_names()
+    assert len(names) == 1000
+    assert names[345] == ("ox",)
+    assert all(group and all(group) for group in names)
+
+
+def test_chunks_hold_every_text_once_with_its_padding() -> None:
+    ids = [[1, 2, 3], [4], [5, 6], [7]]
+    chunks = in_chunks(ids, size=2)
+    assert sorted(torch.cat([rows for rows, _, _ in chunks]).tolist()) == [0, 1, 2, 3]
+    for rows, pieces, padding in chunks:
+        for place, row in enumerate(rows.tolist()):
+            assert pieces[place][~padding[place]].tolist() == ids[row]
