@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -16,6 +17,9 @@ from boonart.errors import ConfigurationError
 
 LOCAL_HOME = Path(".boonart")
 """A folder of this name in the working directory is preferred to the user's data folder."""
+
+
+Kind = TypeVar("Kind", bound=BaseSettings)
 
 
 def default_home() -> Path:
@@ -92,12 +96,24 @@ def read_settings(**given: object) -> Settings:
     Raises:
         ConfigurationError: naming the setting and the value that cannot be used.
     """
+    return read_settings_as(Settings, **given)
+
+
+def read_settings_as(kind: type[Kind], **given: object) -> Kind:
+    """The settings of a service that has more of them than `Settings`; see `read_settings`.
+
+    Raises:
+        ConfigurationError: naming the setting and the value that cannot be used.
+    """
     explicit = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**explicit)  # type: ignore[arg-type]  # pydantic validates the values
+        return kind(**explicit)  # type: ignore[arg-type]  # pydantic validates the values
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if not name:
+            # Settings that contradict each other: pydantic gives all of them as the value.
+            raise ConfigurationError(f"The settings cannot be used: {first['msg']}.") from error
         variable = f"BOONART_{name.upper()}"
         source = f"the environment variable {variable}" if variable in os.environ else f"the setting {name}"
         raise ConfigurationError(
