@@ -1,0 +1,343 @@
+"""Between searches and the messages of search.proto, there and back; see `mapping`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from boonart.errors import InvalidFilter, InvalidQuery, InvalidRequest
+from boonart.ports import CollectionInfo
+from boonart.rpc import mapping
+from boonart.rpc.v1 import search_pb2
+from boonart.works import (
+    And,
+    Answer,
+    Equals,
+    Exists,
+    Filter,
+    Hit,
+    Manifest,
+    Not,
+    OneOf,
+    Or,
+    Picture,
+    Query,
+    Range,
+    StoredPicture,
+    Target,
+    Work,
+)
+
+MAX_DEPTH = 16
+"""Deepest nesting of a filter; every index refuses a deeper one, and reading it recurses."""
+TARGETS = {
+    None: search_pb2.TARGET_UNSPECIFIED,
+    Target.WORKS: search_pb2.TARGET_WORKS,
+    Target.DESCRIPTIONS: search_pb2.TARGET_DESCRIPTIONS,
+}
+_TARGET_OF = {number: target for target, number in TARGETS.items()}
+_QUERY = Query("")
+
+Scalar = str | int | float | bool
+
+
+# --- queries ---------------------------------------------------------------------------------------------
+
+
+def to_search_request(query: Query, picture_file: bytes = b"") -> search_pb2.SearchRequest:
+    """A query as a message.
+
+    Args:
+        picture_file: bytes of the file that `query.picture` was decoded from: pictures travel as files here.
+    """
+    message = search_pb2.SearchRequest(
+        collection=query.collection,
+        target=TARGETS[query.target],
+        limit=query.limit,
+        candidates=query.candidates,
+        rerank=mapping.to_ranker(query.rerank),
+        where=to_filter(query.where) if query.where is not None else None,
+        min_relevance=query.min_relevance,
+        explain=query.explain,
+    )
+    if query.picture is not None:
+        message.picture = picture_file
+    elif query.work_id:
+        message.work_id = query.work_id
+    else:
+        message.text = query.text
+    return message
+
+
+def from_search_request(message: search_pb2.SearchRequest, decode: Callable[[bytes], Picture]) -> Query:
+    """A query from its message. With a picture it takes time: then not for the event loop's thread.
+
+    Args:
+        decode: a picture from the bytes of a file.
+
+    Raises:
+        InvalidQuery: an enum's number that this version does not know.
+        InvalidFilter: a filter that says nothing, or nested too deep.
+        PictureError: the picture cannot be used.
+    """
+    if message.target not in _TARGET_OF:
+        raise InvalidQuery(f"target is {message.target}, which this version does not know.", field="target")
+    return Query(
+        collection=message.collection,
+        text=message.text,
+        picture=decode(message.picture) if message.WhichOneof("query") == "picture" else None,
+        work_id=message.work_id,
+        target=_TARGET_OF[message.target],
+        limit=message.limit if message.HasField("limit") else _QUERY.limit,
+        candidates=message.candidates if message.HasField("candidates") else _QUERY.candidates,
+        rerank=mapping.from_ranker(message.rerank, "rerank"),
+        where=from_filter(message.where) if message.HasField("where") else None,
+        min_relevance=message.min_relevance,
+        explain=message.explain,
+    )
+
+
+def to_filter(where: Filter) -> search_pb2.Filter:
+    """A filter as a message."""
+    match where:
+        case Equals(field, value):
+            return search_pb2.Filter(equals=search_pb2.EqualsFilter(field=field, value=to_value(value)))
+        case OneOf(field, values):
+            one_of = search_pb2.OneOfFilter(field=field, values=[to_value(value) for value in values])
+            return search_pb2.Filter(one_of=one_of)
+        case Range(field, minimum, maximum):
+            bounds = search_pb2.RangeFilter(field=field, minimum=minimum, maximum=maximum)
+            return search_pb2.Filter(range=bounds)
+        case Exists(field):
+            return search_pb2.Filter(exists=search_pb2.ExistsFilter(field=field))
+        case And(filters):
+            return search_pb2.Filter(all=search_pb2.FilterGroup(filters=[to_filter(part) for part in filters]))
+        case Or(filters):
+            return search_pb2.Filter(any=search_pb2.FilterGroup(filters=[to_filter(part) for part in filters]))
+        case Not(part):
+            message = search_pb2.Filter()
+            getattr(message, "not").CopyFrom(to_filter(part))
+            return message
+
+
+def from_filter(message: search_pb2.Filter, *, depth: int = 0) -> Filter:
+    """A filter from its message.
+
+    Raises:
+        InvalidFilter: a condition or value that is missing, or nesting deeper than `MAX_DEPTH`.
+    """
+    if depth > MAX_DEPTH:
+        raise InvalidFilter(f"The filter is nested more than {MAX_DEPTH} deep.", field="where")
+    match message.WhichOneof("condition"):
+        case "equals":
+            return Equals(message.equals.field, _filter_value(message.equals.value))
+        case "one_of":
+            return OneOf(message.one_of.field, tuple(_one_of_value(value) for value in message.one_of.values))
+        case "range":
+            bounds = message.range
+            return Range(
+                bounds.field,
+                bounds.minimum if bounds.HasField("minimum") else None,
+                bounds.maximum if bounds.HasField("maximum") else None,
+            )
+        case "exists":
+            return Exists(message.exists.field)
+        case "all":
+            return And(tuple(from_filter(part, depth=depth + 1) for part in message.all.filters))
+        case "any":
+            return Or(tuple(from_filter(part, depth=depth + 1) for part in message.any.filters))
+        case "not":
+            return Not(from_filter(getattr(message, "not"), depth=depth + 1))
+    raise InvalidFilter("The filter has no condition.", hint="Leave it out for all works.", field="where")
+
+
+def to_value(value: Scalar) -> search_pb2.Value:
+    """One value of a record as a message.
+
+    Raises:
+        InvalidFilter: an integer of more than 64 bits.
+    """
+    if isinstance(value, bool):
+        return search_pb2.Value(flag=value)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise InvalidFilter(f"{value} has more than 64 bits.")
+        return search_pb2.Value(integer=value)
+    if isinstance(value, float):
+        return search_pb2.Value(number=value)
+    return search_pb2.Value(text=value)
+
+
+def from_value(message: search_pb2.Value) -> Scalar:
+    """One value of a record from its message.
+
+    Raises:
+        InvalidRequest: it holds none.
+    """
+    match message.WhichOneof("value"):
+        case "text":
+            return message.text
+        case "integer":
+            return message.integer
+        case "number":
+            return message.number
+        case "flag":
+            return message.flag
+    raise InvalidRequest("A value holds nothing.", hint="Set text, integer, number or flag.")
+
+
+def _filter_value(message: search_pb2.Value) -> Scalar:
+    try:
+        return from_value(message)
+    except InvalidRequest as error:
+        raise InvalidFilter(error.message, hint=error.hint, field="where") from error
+
+
+def _one_of_value(message: search_pb2.Value) -> str | int:
+    value = _filter_value(message)
+    if isinstance(value, float | bool):
+        raise InvalidFilter("one_of takes texts or integers.", field="where")
+    return value
+
+
+# --- answers ---------------------------------------------------------------------------------------------
+
+
+def to_work(work: Work) -> search_pb2.Work:
+    """A work as a message."""
+    return search_pb2.Work(
+        id=work.id,
+        title=work.title,
+        artist=work.artist,
+        date=work.date,
+        medium=work.medium,
+        description=work.description,
+        subjects=work.subjects,
+        source_url=work.source_url,
+        credit=work.credit,
+        licence=work.licence,
+        image=work.image,
+        extra={name: to_value(value) for name, value in work.extra.items()},
+    )
+
+
+def from_work(message: search_pb2.Work) -> Work:
+    """A work from its message.
+
+    Raises:
+        InvalidRequest: a further field without a value.
+    """
+    return Work(
+        id=message.id,
+        title=message.title,
+        artist=message.artist,
+        date=message.date,
+        medium=message.medium,
+        description=message.description,
+        subjects=tuple(message.subjects),
+        source_url=message.source_url,
+        credit=message.credit,
+        licence=message.licence,
+        image=message.image,
+        extra={name: from_value(value) for name, value in message.extra.items()},
+    )
+
+
+def to_stored_picture(picture: StoredPicture) -> search_pb2.StoredPicture:
+    """Where a picture is kept, as a message."""
+    width, height = picture.size
+    return search_pb2.StoredPicture(key=picture.key, width=width, height=height, colour=picture.colour)
+
+
+def from_stored_picture(message: search_pb2.StoredPicture) -> StoredPicture:
+    """Where a picture is kept, from its message."""
+    return StoredPicture(message.key, (message.width, message.height), message.colour)
+
+
+def to_hit(hit: Hit) -> search_pb2.Hit:
+    """A hit as a message."""
+    return search_pb2.Hit(
+        rank=hit.rank,
+        work=to_work(hit.work),
+        score=hit.score,
+        global_score=hit.global_score,
+        picture=to_stored_picture(hit.picture),
+        relation_score=hit.relation_score,
+        relevance=hit.relevance,
+        explanation=[mapping.to_word_map(word_map) for word_map in hit.explanation],
+    )
+
+
+def from_hit(message: search_pb2.Hit) -> Hit:
+    """A hit from its message.
+
+    Raises:
+        InvalidRequest: a map that is not (7, 7) float32, or a further field without a value.
+    """
+    return Hit(
+        rank=message.rank,
+        work=from_work(message.work),
+        score=message.score,
+        global_score=message.global_score,
+        picture=from_stored_picture(message.picture),
+        relation_score=message.relation_score if message.HasField("relation_score") else None,
+        relevance=message.relevance if message.HasField("relevance") else None,
+        explanation=tuple(mapping.from_word_map(word_map, "explanation") for word_map in message.explanation),
+    )
+
+
+def to_search_response(answer: Answer) -> search_pb2.SearchResponse:
+    """An answer as a message."""
+    return search_pb2.SearchResponse(
+        hits=[to_hit(hit) for hit in answer.hits],
+        target=TARGETS[answer.target],
+        ranker=mapping.to_ranker(answer.ranker),
+        stages=dict(answer.stages),
+        degraded=dict(answer.degraded),
+        models=dict(answer.models),
+    )
+
+
+def from_search_response(message: search_pb2.SearchResponse) -> Answer:
+    """An answer from its message.
+
+    Raises:
+        InvalidRequest: it does not say what was searched, or a hit cannot be read.
+    """
+    target = _TARGET_OF.get(message.target)
+    if target is None:
+        raise InvalidRequest("The answer does not say what was searched.", field="target")
+    return Answer(
+        hits=tuple(from_hit(hit) for hit in message.hits),
+        target=target,
+        ranker=mapping.from_ranker(message.ranker, "ranker"),
+        stages=dict(message.stages),
+        degraded=dict(message.degraded),
+        models=dict(message.models),
+    )
+
+
+def to_collection(info: CollectionInfo) -> search_pb2.Collection:
+    """A collection as a message."""
+    return search_pb2.Collection(
+        name=info.name,
+        version=info.version,
+        count=info.count,
+        size_bytes=info.size_bytes,
+        encoder_id=info.manifest.encoder_id,
+        reranker_id=info.manifest.reranker_id,
+        global_size=info.manifest.global_size,
+        embed_size=info.manifest.embed_size,
+        schema_version=info.manifest.schema_version,
+    )
+
+
+def from_collection(message: search_pb2.Collection) -> CollectionInfo:
+    """A collection from its message."""
+    manifest = Manifest(
+        encoder_id=message.encoder_id,
+        global_size=message.global_size,
+        reranker_id=message.reranker_id,
+        embed_size=message.embed_size,
+        schema_version=message.schema_version,
+    )
+    return CollectionInfo(message.name, message.version, message.count, manifest, message.size_bytes)
