@@ -25,11 +25,13 @@ class TwinScores:
     """Scores of K quadruples: text a with picture a, a with b, b with a, b with b.
 
     Attributes:
-        scores: (K, 2, 2), [text, picture].
+        from_texts: (K, 2, 2), [text, picture], scored with the text as the query.
+        from_pictures: (K, 2, 2), [text, picture], scored with the picture as the query.
         kinds: (K,) kind of relation of each.
     """
 
-    scores: FloatArray
+    from_texts: FloatArray
+    from_pictures: FloatArray
     kinds: tuple[str, ...]
 
 
@@ -42,7 +44,7 @@ def relation_figures(twins: TwinScores, prefix: str = "") -> dict[str, float]:
     Returns:
         `text`, `image`, `group`, and `group.<kind>` with the kind's blanks replaced.
     """
-    text, image = _text_right(twins.scores), _image_right(twins.scores)
+    text, image = _text_right(twins.from_pictures), _image_right(twins.from_texts)
     group = text & image
     figures = {
         f"{prefix}text": _percent(text),

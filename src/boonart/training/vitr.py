@@ -22,6 +22,7 @@ from boonart.errors import ConfigurationError, ModelFileError, SourceError
 from boonart.training.vitr_batches import BatchSampler, PairBatch
 from boonart.training.vitr_dev import DevSets, dev_figures
 from boonart.training.vitr_features import PairFeatures
+from boonart.training.vitr_losses import description_vectors
 from boonart.training.vitr_steps import Head, Loss, StepOptions, role_loss, vitr_loss
 from boonart.vitr.config import VitrConfig
 from boonart.vitr.model import RelationNetwork
@@ -121,7 +122,6 @@ def train_stages(
     dev: DevSets,
     out: Path,
     *,
-    texts: Sequence[Sequence[str]] = (),
     progress: Progress = lambda report: None,
 ) -> list[dict[str, float]]:
     """Train a network in place, stage by stage, and leave it with the best weights of each.
@@ -173,7 +173,10 @@ class _StageRun:
     ) -> None:
         self.network, self.training, self.number, self.dev, self.out = network, training, number, dev, out
         self.stage = stage = training.stages[number]
-        self.samplers = [BatchSampler(features, stage.batch) for features in sets]
+        with_descriptions = stage.head is Head.VITR and stage.options.loss is Loss.LSEH
+        self.samplers = [
+            BatchSampler(f, stage.batch, description_vectors(f.texts) if with_descriptions else None) for f in sets
+        ]
         shares = stage.share_of_sets or (1.0,) * len(sets)
         self.counts = [max(1, round(share * len(s))) for share, s in zip(shares, self.samplers, strict=True)]
         self.steps_a_pass = sum(self.counts)

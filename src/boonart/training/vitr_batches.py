@@ -41,6 +41,7 @@ class PairBatch:
         false_owners: (F,) the picture that each false text is false of.
         same: (B, B) bool, True where text i is true of picture j or too close to tell: never held against each other.
         twins: (B,) the place of the picture's twin in the batch, or -1.
+        descriptions: (B, 400) vectors of the true texts for the paper's margin, or (B, 0).
     """
 
     image_tokens: Tensor
@@ -49,6 +50,7 @@ class PairBatch:
     false_owners: Tensor
     same: Tensor
     twins: Tensor
+    descriptions: Tensor
 
     def __len__(self) -> int:
         """B."""
@@ -82,9 +84,11 @@ class BatchSampler:
     Args:
         features: the set.
         size: pictures a batch.
+        descriptions: (M, 400) vectors of the set's texts, where the loss needs them.
     """
 
-    def __init__(self, features: PairFeatures, size: int) -> None:
+    def __init__(self, features: PairFeatures, size: int, descriptions: Tensor | None = None) -> None:
+        self._descriptions = descriptions if descriptions is not None else torch.zeros((len(features.owners), 0))
         self._features = features
         self._size = size
         true = features.true_texts
@@ -131,6 +135,7 @@ class BatchSampler:
             torch.tensor(false_owners, dtype=torch.long),
             torch.from_numpy(identities[:, None] == identities[None, :]),
             torch.from_numpy(_places_of_twins(features.twins[rows])),
+            self._descriptions[texts],
         )
 
 

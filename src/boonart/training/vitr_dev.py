@@ -123,7 +123,8 @@ def twin_scores(
     """Mixed scores of all twins."""
     pairs = twin_pairs(features)
     parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker])
-    return TwinScores(mixed(parts, weights).reshape(-1, 2, 2), pairs.kinds)
+    scores = mixed(parts, weights).reshape(-1, 2, 2)
+    return TwinScores(scores, scores, pairs.kinds)
 
 
 def twin_parts(

@@ -66,6 +66,7 @@ class PairFeatures:
         contradicts: (M,) the true text that a false one is made from, or -1 for a true text.
         identities, twins: (N,), see `TrainingPicture`.
         kinds: (N,).
+        texts: the M texts.
     """
 
     image_globals: Float32Array
@@ -78,6 +79,7 @@ class PairFeatures:
     identities: npt.NDArray[np.int64]
     twins: npt.NDArray[np.int64]
     kinds: tuple[str, ...]
+    texts: tuple[str, ...]
 
     @property
     def true_texts(self) -> npt.NDArray[np.int64]:
@@ -108,6 +110,7 @@ class PairFeatures:
             self.identities[pictures],
             self.twins[pictures],
             tuple(self.kinds[row] for row in pictures),
+            tuple(self.texts[row] for row in texts),
         )
 
 
@@ -151,6 +154,7 @@ def encode_training_set(
         np.array([p.identity if p.identity >= 0 else -2 - row for row, p in enumerate(pictures)]),
         np.array([picture.twin for picture in pictures]),
         tuple(picture.kind for picture in pictures),
+        tuple(texts),
     )
 
 

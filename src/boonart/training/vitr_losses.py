@@ -82,10 +82,12 @@ def description_vectors(texts: Sequence[str], size: int = LSEH_VECTOR) -> Tensor
     rows = [row for row, words in enumerate(counted) for _ in words]
     columns = [vocabulary[word] for words in counted for word in words]
     shape = (len(texts), max(1, len(vocabulary)))
-    counts = torch.sparse_coo_tensor(torch.tensor([rows, columns]).view(2, -1), torch.ones(len(rows)), shape).coalesce()
+    places = torch.tensor([rows, columns]).view(2, -1)
+    counts = torch.sparse_coo_tensor(places, torch.ones(len(rows)), shape, check_invariants=True).coalesce()
     held = torch.zeros(shape[1]).index_add_(0, counts.indices()[1], torch.ones(counts.values().numel()))
     rarity = (shape[0] / held.clamp(min=1)).log() + 1.0
-    weighted = torch.sparse_coo_tensor(counts.indices(), counts.values() * rarity[counts.indices()[1]], shape)
+    values = counts.values() * rarity[counts.indices()[1]]
+    weighted = torch.sparse_coo_tensor(counts.indices(), values, shape, check_invariants=True)
     rank = min(size, *shape)
     left, strength, _ = torch.svd_lowrank(weighted.coalesce(), q=rank, niter=4)
     return left * strength

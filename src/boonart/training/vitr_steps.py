@@ -134,13 +134,11 @@ def vitr_loss(
     options: StepOptions,
     *,
     with_global: bool,
-    descriptions: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Loss of the published head over all pairs of the batch.
 
     Args:
         with_global: the global similarity takes part.
-        descriptions: (B, 400) vectors of the texts, for the paper's margin.
     """
     size = len(batch)
     regions, words, mask = _inputs(network, batch, options)
@@ -163,8 +161,7 @@ def vitr_loss(
     ).float()
     logits = logits.index_put((text_rows, picture_rows), scored)
     if options.loss is Loss.LSEH:
-        assert descriptions is not None
-        return {"lseh": lseh(torch.sigmoid(logits[:size]), scaled_likeness(descriptions), batch.same)}
+        return {"lseh": lseh(torch.sigmoid(logits[:size]), scaled_likeness(batch.descriptions), batch.same)}
     return {"vitr": contrastive(logits[:size], batch.same, logits[size:], batch.false_owners)}
 
 

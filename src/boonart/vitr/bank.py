@@ -111,7 +111,7 @@ class FeatureBank:
         Args:
             keys: of the candidates; each may occur once.
             content_hashes: what the candidates say; features of another content count as absent.
-            fetched: features of those that were missing.
+            fetched: features of those that were missing; others in it are not looked at.
         """
         with self._lock:
             wanted = set(keys)

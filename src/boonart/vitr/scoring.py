@@ -17,10 +17,11 @@ from boonart.errors import InvalidQuery, ModelError, ModelMismatch, OutOfMemory
 from boonart.ports import Features, RerankRequest
 from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered
 from boonart.vitr.explain import word_maps
-from boonart.vitr.mixture import Direction, Mixtures
+from boonart.vitr.mixture import Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork, pairwise, reason
 from boonart.works import (
     REGIONS,
+    Candidate,
     Float16Array,
     ImageEmbedding,
     ModelCard,
@@ -35,6 +36,8 @@ Arguments = TypeVarTuple("Arguments")
 
 PREPARE_BATCH = 64
 """Pictures or texts that pass through the network at once at ingest."""
+SCORE_BLOCK = 256
+"""Candidates that are scored at once: 13 MB of regions at E = 256."""
 _OUT_OF_MEMORY_HINT = "Ask for fewer candidates, or set BOONART_DEVICE=cpu."
 
 
@@ -192,20 +195,36 @@ class VitrReranker:
         hashes: Sequence[str],
         fetched: Mapping[FeatureKey, Features],
     ) -> list[RerankScore]:
-        gathered = self._bank.gather(keys, hashes, fetched)
-        found = gathered.found.tolist()
-        if not any(found):
-            return _unscored(request, found, below=0.0)
+        mixture = self._mixtures.of(ranker, Direction.of(request.query))
+        scored: list[RerankScore] = []
+        absent: list[Candidate] = []
+        for start in range(0, len(keys), SCORE_BLOCK):
+            block = slice(start, start + SCORE_BLOCK)
+            gathered = self._bank.gather(keys[block], hashes[block], fetched)
+            for candidate, found in zip(request.candidates[block], gathered.found.tolist(), strict=True):
+                if not found:
+                    absent.append(candidate)
+            if bool(gathered.found.any()):
+                scored += self._score_block(request, request.candidates[block], ranker, mixture, gathered)
+        scored.sort(key=lambda item: -item.score)
+        return scored + _unscored(absent, below=scored[-1].score if scored else 0.0)
+
+    def _score_block(
+        self,
+        request: RerankRequest,
+        candidates: Sequence[Candidate],
+        ranker: Ranker,
+        mixture: Mixture,
+        gathered: Gathered,
+    ) -> list[RerankScore]:
         pairs = self._pairs(request.query, gathered)
-        direction = Direction.of(request.query)
-        mixture = self._mixtures.of(ranker, direction)
         parts = self._parts(ranker, pairs)
         score = mixture.score(parts)
         relation = mixture.relation(parts).tolist()
         relevance = mixture.relevance(score).tolist() if mixture.calibrated else None
         maps = self._maps(request, ranker, pairs, gathered) if request.explain else None
-        values = score.tolist()
-        scored = [
+        values, found = score.tolist(), gathered.found.tolist()
+        return [
             RerankScore(
                 candidate.point_id,
                 values[row],
@@ -213,11 +232,9 @@ class VitrReranker:
                 relevance[row] if relevance is not None else None,
                 maps[row] if maps is not None else (),
             )
-            for row, candidate in enumerate(request.candidates)
+            for row, candidate in enumerate(candidates)
             if found[row]
         ]
-        scored.sort(key=lambda item: -item.score)
-        return scored + _unscored(request, found, below=scored[-1].score)
 
     def _pairs(self, query: TextEmbedding | ImageEmbedding, gathered: Gathered) -> _Pairs:
         tokens = torch.from_numpy(query.tokens).to(self._device).float().unsqueeze(0)
@@ -317,8 +334,7 @@ def late_interaction(regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
     return (cosines.amax(dim=2) * kept).sum(dim=1) / kept.sum(dim=1)
 
 
-def _unscored(request: RerankRequest, found: Sequence[bool], *, below: float) -> list[RerankScore]:
+def _unscored(candidates: Sequence[Candidate], *, below: float) -> list[RerankScore]:
     """Candidates without features, in their global order, under all that were scored."""
-    left = [candidate for candidate, has in zip(request.candidates, found, strict=True) if not has]
-    left.sort(key=lambda candidate: -candidate.score)
-    return [RerankScore(candidate.point_id, below - place - 1.0) for place, candidate in enumerate(left)]
+    ordered = sorted(candidates, key=lambda candidate: -candidate.score)
+    return [RerankScore(candidate.point_id, below - place - 1.0) for place, candidate in enumerate(ordered)]

@@ -1,0 +1,232 @@
+"""Running the relation probes with the very reranker that serves users.
+
+Each function takes a loaded encoder and a function that loads a reranker over given features, so that the command
+line and the tests meet in the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from boonart.errors import SourceError
+from boonart.evaluation.datasets import Captioned
+from boonart.evaluation.exchanged import exchange_roles
+from boonart.evaluation.protocols import ArrayFeatures, EncodedPairs, PairSet, encode_images, encode_pairs, encode_texts
+from boonart.evaluation.relations import SwappedPair, TwinScores, pair_figures, relation_figures, top_kept
+from boonart.ports import EncoderModel, Reranker, RerankRequest
+from boonart.works import Candidate, Float32Array, ImageEmbedding, Ranker, TextEmbedding, Work
+
+LoadReranker = Callable[[ArrayFeatures], Reranker]
+RANKERS = {"global": Ranker.NONE, "late": Ranker.LATE, "vitr": Ranker.VITR, "role": Ranker.ROLE}
+"""The four rankers by the names they have in figures; "default" is the shipped one."""
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinCase:
+    """Two pictures that differ in the relation alone, with their sentences in the same order."""
+
+    images: tuple[Path, Path]
+    captions: tuple[tuple[str, ...], tuple[str, ...]]
+    kind: str
+
+
+def gallery_twins(records: Path, split: str = "test") -> list[TwinCase]:
+    """The twins of a generated gallery.
+
+    Args:
+        records: its works.jsonl.
+        split: "train", "dev" or "test".
+
+    Raises:
+        SourceError: the gallery has no twins in this split.
+    """
+    lines = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines() if line.strip()]
+    by_id = {record["id"]: record for record in lines}
+    cases = []
+    for record in lines:
+        for twin_id in record.get("twins", ()):
+            if record.get("split") == split and record["id"] < twin_id:
+                both = (record, by_id[twin_id])
+                images = tuple(records.parent / item["image"] for item in both)
+                captions = tuple((item["description"], *item.get("wordings", ())) for item in both)
+                cases.append(TwinCase(images, captions, record["relation_kind"]))  # type: ignore[arg-type]
+    if not cases:
+        raise SourceError(f"{records} has no twins in the split {split!r}.")
+    return cases
+
+
+def evaluate_relations(
+    model: EncoderModel,
+    load: LoadReranker,
+    cases: Sequence[TwinCase],
+    rankers: Sequence[str] = ("global", "late", "vitr", "role"),
+    advance: Advance = lambda done: None,
+) -> dict[str, float]:
+    """`relations.<ranker>.text|image|group`, and `.group.<kind>`, in percent."""
+    images = [image for case in cases for image in case.images]
+    texts = [text for case in cases for captions in case.captions for text in captions]
+    owners = [2 * n + side for n, case in enumerate(cases) for side in (0, 1) for _ in case.captions[side]]
+    encoded = encode_pairs(model, PairSet("twins", tuple(images), tuple(texts), np.array(owners)), advance)
+    scorer = PairScorer(load, encoded)
+    rows = {owner: [row for row, other in enumerate(owners) if other == owner] for owner in set(owners)}
+    quadruples = [
+        (a, b, 2 * n, 2 * n + 1, case.kind)
+        for n, case in enumerate(cases)
+        for a, b in zip(rows[2 * n], rows[2 * n + 1], strict=False)
+    ]
+    kinds = tuple(item[4] for item in quadruples)
+    figures: dict[str, float] = {}
+    for name in rankers:
+        by_text = np.array([[scorer.text(text, (a, b), name) for text in (x, y)] for x, y, a, b, _ in quadruples])
+        by_picture = np.array(
+            [[scorer.picture(picture, (x, y), name) for picture in (a, b)] for x, y, a, b, _ in quadruples]
+        ).transpose(0, 2, 1)
+        figures |= relation_figures(TwinScores(by_text, by_picture, kinds), f"relations.{name}.")
+    return figures
+
+
+def exchanged_pairs(photographs: Sequence[Captioned]) -> list[SwappedPair]:
+    """Every caption whose roles can be exchanged by rule, with its photograph."""
+    return [
+        SwappedPair(item.image, caption, swapped)
+        for item in photographs
+        for caption in item.captions
+        if (swapped := exchange_roles(caption)) is not None
+    ]
+
+
+def evaluate_pairs(
+    model: EncoderModel,
+    load: LoadReranker,
+    pairs: Sequence[SwappedPair],
+    rankers: Sequence[str] = ("global", "late", "vitr", "role"),
+    advance: Advance = lambda done: None,
+) -> dict[str, float]:
+    """`pairs.<ranker>.right`: how often a picture prefers its caption to the swapped one, in percent."""
+    files = sorted({pair.image for pair in pairs})
+    place = {file: row for row, file in enumerate(files)}
+    texts = [text for pair in pairs for text in (pair.caption, pair.swapped)]
+    encoded = EncodedPairs(encode_images(model, files, advance), encode_texts(model, texts, advance))
+    scorer = PairScorer(load, encoded)
+    figures: dict[str, float] = {"pairs.count": float(len(pairs))}
+    for name in rankers:
+        scores = np.array([scorer.picture(place[pair.image], (2 * n, 2 * n + 1), name) for n, pair in enumerate(pairs)])
+        figures |= pair_figures(scores[:, 0], scores[:, 1], f"pairs.{name}.")
+    return figures
+
+
+class PairScorer:
+    """Scores of single pairs of an encoded set, by the name of the ranker.
+
+    Args:
+        load: makes a reranker over features.
+        encoded: pictures and texts.
+    """
+
+    def __init__(self, load: LoadReranker, encoded: EncodedPairs) -> None:
+        features = ArrayFeatures()
+        self._encoded = encoded
+        self._reranker = load(features)
+        self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(features.prepare(self._reranker, encoded))
+
+    def text(self, row: int, pictures: Sequence[int], name: str) -> list[float]:
+        """Scores of pictures for a text."""
+        query = self._encoded.texts[row]
+        return self._scores(query, pictures, [self._encoded.images[p].global_vector for p in pictures], name)
+
+    def picture(self, row: int, texts: Sequence[int], name: str) -> list[float]:
+        """Scores of texts for a picture."""
+        query = self._encoded.images[row]
+        return self._scores(query, texts, [self._encoded.texts[t].global_vector for t in texts], name)
+
+    def close(self) -> None:
+        """Release the reranker."""
+        self._loop.run_until_complete(self._reranker.close())
+        self._loop.close()
+
+    def _scores(
+        self, query: TextEmbedding | ImageEmbedding, rows: Sequence[int], vectors: Sequence[Float32Array], name: str
+    ) -> list[float]:
+        cosines = [float(query.global_vector @ vector) for vector in vectors]
+        if name == "global":
+            return cosines
+        ranker = Ranker.DEFAULT if name == "default" else RANKERS[name]
+        collection = "pictures" if isinstance(query, TextEmbedding) else "texts"
+        proposed = [
+            Candidate(str(row), Work(str(row)), score, str(row)) for row, score in zip(rows, cosines, strict=True)
+        ]
+        request = RerankRequest(collection, query, proposed, ranker)
+        found = {s.point_id: s.score for s in self._loop.run_until_complete(self._reranker.rerank(request))}
+        return [found[str(row)] for row in rows]
+
+
+def evaluate_exhaustive(
+    load: LoadReranker,
+    encoded: EncodedPairs,
+    queries: Sequence[int],
+    candidates: Sequence[int] = (50, 100, 200, 400),
+) -> dict[str, float]:
+    """Candidates first against scoring every picture with the same network, as the paper does, in one run.
+
+    Features are in memory for both; the time of a query goes from its vectors to the order of the hits.
+
+    Args:
+        encoded: pictures of the collection, and texts.
+        queries: rows of the texts to search for.
+
+    Returns:
+        `exhaustive.median_ms`, and for each number of candidates C `candidates.C.median_ms`, `.ratio` and
+        `.top10_kept` in percent; `exhaustive.ratio` and `exhaustive.top10_kept` are those of 100 candidates.
+    """
+    features = ArrayFeatures()
+    reranker = load(features)
+    images = np.stack([image.global_vector for image in encoded.images])
+
+    async def order(query: TextEmbedding, count: int) -> tuple[list[int], float]:
+        started = time.perf_counter()
+        cosines = images @ query.global_vector
+        best = np.argpartition(-cosines, count - 1)[:count] if count < len(cosines) else np.arange(len(cosines))
+        proposed = [Candidate(str(row), Work(str(row)), float(cosines[row]), str(row)) for row in best]
+        found = await reranker.rerank(RerankRequest("pictures", query, proposed))
+        return [int(score.point_id) for score in found], 1000.0 * (time.perf_counter() - started)
+
+    async def run() -> dict[str, float]:
+        await features.prepare(reranker, EncodedPairs(encoded.images, []))
+        for row in queries[:3]:  # fills the bank and warms the caches
+            await order(encoded.texts[row], len(images))
+        figures: dict[str, float] = {}
+        everything = [await order(encoded.texts[row], len(images)) for row in queries]
+        whole = np.zeros((len(queries), len(images)))
+        for place, (found, _) in enumerate(everything):
+            whole[place, found] = -np.arange(len(found))
+        figures["exhaustive.median_ms"] = float(np.median([taken for _, taken in everything]))
+        for count in candidates:
+            some = [await order(encoded.texts[row], count) for row in queries]
+            median = float(np.median([taken for _, taken in some]))
+            figures[f"candidates.{count}.median_ms"] = median
+            figures[f"candidates.{count}.ratio"] = figures["exhaustive.median_ms"] / median
+            orders: list[npt.NDArray[np.intp]] = [np.array(found) for found, _ in some]
+            figures[f"candidates.{count}.top10_kept"] = top_kept(whole, orders)
+        if 100 in candidates:
+            figures["exhaustive.ratio"] = figures["candidates.100.ratio"]
+            figures["exhaustive.top10_kept"] = figures["candidates.100.top10_kept"]
+            figures["rerank.median_ms"] = figures["candidates.100.median_ms"]
+        await reranker.close()
+        return figures
+
+    return asyncio.run(run())
+
+
+def bytes_per_work(global_size: int, embed_size: int, words: int) -> int:
+    """What the vectors of a work take: image and description float32, regions and words float16."""
+    return 2 * 4 * global_size + 2 * embed_size * (49 + words)

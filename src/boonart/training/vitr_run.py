@@ -1,0 +1,178 @@
+"""From data to a weight file: read, encode, train, fit the mixtures, save."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from boonart.errors import SourceError
+from boonart.ports import EncoderModel
+from boonart.training import vitr_features
+from boonart.training.vitr import Progress, VitrTraining, train_stages
+from boonart.training.vitr_dev import DevSets, full_lists, twin_parts
+from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
+from boonart.training.vitr_fit import fit_mixture
+from boonart.training.vitr_parts import prepare_set
+from boonart.training.vitr_sources import Source, mirrored, read_source, scene_pictures
+from boonart.vitr.config import PAPER, VitrConfig, small
+from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
+from boonart.vitr.model import RelationNetwork
+from boonart.vitr.weights import Checkpoint, save_checkpoint
+from boonart.works import ModelCard, Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class VitrData:
+    """What a training reads.
+
+    Attributes:
+        paths: of captioned pictures, see `vitr_sources.read_source`.
+        scenes: how many generated scenes to train on beside them.
+        dev_scenes: how many to choose by.
+        scene_seed: of the generated scenes.
+        mirror: train on mirror images too, left and right exchanged in their sentences.
+        cache: folder for encoded features; kept between runs.
+    """
+
+    paths: tuple[Path, ...]
+    cache: Path
+    scenes: int = 0
+    dev_scenes: int = 0
+    scene_seed: int = 1
+    mirror: bool = True
+
+
+def train_vitr(
+    training: VitrTraining,
+    encoder: EncoderModel,
+    data: VitrData,
+    out: Path,
+    *,
+    paper_sizes: bool = False,
+    device: str = "auto",
+    licence: str = "",
+    encoding: vitr_features.Progress = vitr_features.silent,
+    progress: Progress = lambda report: None,
+) -> ModelCard:
+    """Train a reranker for an encoder and write its weight file.
+
+    Interrupted, the same call goes on where it stopped.
+
+    Args:
+        training: stages, schedule, seed.
+        encoder: whose features are compared; it is not changed.
+        data: what to train on.
+        out: folder for the weight file, its card and the state of the run.
+        paper_sizes: the paper's E and S, without the role-aware head; the small ones otherwise.
+        device: "auto" takes a GPU where there is one; or "cpu", "cuda", "cuda:N".
+        licence: for the card.
+        encoding: told while pictures and texts are encoded.
+        progress: told after every step.
+
+    Raises:
+        SourceError: data that cannot be read, or none.
+        ModelFileError: `out` holds the state of another training.
+    """
+    sources = [read_source(path) for path in data.paths]
+    train, dev = training_sets(encoder, sources, data, encoding), dev_sets(encoder, sources, data, encoding)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(training.seed)
+    network = RelationNetwork(config_for(encoder, paper_sizes=paper_sizes)).to(device)
+    figures = train_stages(network, training, train, dev, out, progress=progress)
+    mixtures = fit_mixtures(network, dev)
+    card = ModelCard(
+        id=out.name,
+        kind="reranker",
+        weights_hash="",
+        dimensions={
+            "D": network.config.global_size,
+            "E": network.config.embed_size,
+            "S": network.config.similarity_size,
+        },
+        licence=licence,
+        description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
+        data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)
+        + (f"; {data.scenes} generated scenes, seed {data.scene_seed}" if data.scenes else ""),
+        encoder_id=encoder.card.id,
+        figures={
+            f"dev.{stage.head.value}.{name}": round(value, 2)
+            for stage, found in zip(training.stages, figures, strict=True)
+            for name, value in found.items()
+            if name not in {"choice", "passes"}
+        },
+    )
+    (out / "training.json").write_text(json.dumps(asdict(training), indent=2) + "\n", encoding="utf-8")
+    return save_checkpoint(Checkpoint(network, mixtures, card), out)
+
+
+def config_for(encoder: EncoderModel, *, paper_sizes: bool = False) -> VitrConfig:
+    """The network's sizes for an encoder."""
+    sizes = encoder.card.dimensions
+    if not paper_sizes:
+        return small(sizes["D"], sizes["Wi"], sizes["Wt"])
+    return replace(PAPER, global_size=sizes["D"], image_token_size=sizes["Wi"], text_token_size=sizes["Wt"])
+
+
+def training_sets(
+    encoder: EncoderModel, sources: Sequence[Source], data: VitrData, progress: vitr_features.Progress
+) -> list[PairFeatures]:
+    """All training sets, encoded: each source, its mirror images, and the generated scenes."""
+    encode = _encoding(encoder, data.cache, progress)
+    sets: list[PairFeatures] = []
+    for source in sources:
+        if not source.train:
+            raise SourceError(f"{source.name} has no train split.")
+        sets.append(encode(f"{source.name}-train", source.train))
+        if data.mirror:
+            sets.append(encode(f"{source.name}-train-mirrored", mirrored(source.train)))
+    if data.scenes:
+        scenes = scene_pictures(data.scene_seed, data.scenes, "train")
+        sets.append(encode(f"scenes-train-{data.scene_seed}", scenes))
+    return sets
+
+
+def dev_sets(
+    encoder: EncoderModel, sources: Sequence[Source], data: VitrData, progress: vitr_features.Progress
+) -> DevSets:
+    """What epochs are chosen and mixtures fitted by: the first source with a dev split, and generated scenes."""
+    encode = _encoding(encoder, data.cache, progress)
+    photographs = next((encode(f"{s.name}-dev", s.dev) for s in sources if s.dev), None)
+    scenes = None
+    if data.dev_scenes:
+        scenes = encode(f"scenes-dev-{data.scene_seed}", scene_pictures(data.scene_seed, data.dev_scenes, "dev"))
+    return DevSets(photographs, scenes)
+
+
+def fit_mixtures(network: RelationNetwork, dev: DevSets) -> Mixtures:
+    """Fit every ranker's mixture, both ways, and take the role-aware head as the default where there is one.
+
+    Raises:
+        SourceError: there is no dev split of photographs.
+    """
+    if dev.photographs is None:
+        raise SourceError("There is no dev split to fit the mixture of scores on.")
+    photographs = prepare_set(network, dev.photographs)
+    scenes = prepare_set(network, dev.scenes) if dev.scenes is not None else None
+    rankers = [ranker for ranker in PARTS if ranker is not Ranker.ROLE or network.role is not None]
+    by_ranker: dict[Ranker, dict[Direction, Mixture]] = {}
+    for ranker in rankers:
+        by_ranker[ranker] = {}
+        for direction in Direction:
+            from_text = direction is Direction.TEXT_TO_IMAGE
+            lists = full_lists(network, photographs, dev.photographs, ranker, from_text=from_text)
+            twins = None
+            if scenes is not None and dev.scenes is not None:
+                twins = twin_parts(network, scenes, dev.scenes, ranker, from_text=from_text)
+            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins)
+    return Mixtures(Ranker.ROLE if Ranker.ROLE in by_ranker else Ranker.VITR, by_ranker)
+
+
+def _encoding(
+    encoder: EncoderModel, cache: Path, progress: vitr_features.Progress
+) -> Callable[[str, Sequence[TrainingPicture]], PairFeatures]:
+    return lambda name, pictures: encode_training_set(encoder, name, pictures, cache, progress=progress)

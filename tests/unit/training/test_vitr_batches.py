@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from vitr_toys import SquareEncoder, scene, twins
+
+from boonart.training.vitr_batches import BatchSampler, padded_texts
+from boonart.training.vitr_features import encode_training_set
+from boonart.training.vitr_steps import StepOptions, candidate_pairs
+
+PAIRS = [("red", "blue"), ("green", "white"), ("red", "white"), ("blue", "green")]
+
+
+def toys(tmp_path, pictures=None):
+    return encode_training_set(SquareEncoder(), "toys", pictures or twins(PAIRS), tmp_path)
+
+
+def test_an_epoch_shows_each_picture_once(tmp_path):
+    features = toys(tmp_path)
+    sampler = BatchSampler(features, 4)
+    shown = [batch.image_globals for batch in sampler.epoch(np.random.default_rng(0))]
+    assert len(shown) == len(sampler) == 2
+    found = sorted(torch.cat(shown).tolist())
+    assert found == sorted(features.image_globals.tolist())
+
+
+def test_twins_share_a_batch_and_know_their_places(tmp_path):
+    for batch in BatchSampler(toys(tmp_path), 4).epoch(np.random.default_rng(1)):
+        assert bool((batch.twins >= 0).all())
+        assert bool((batch.twins[batch.twins] == torch.arange(4)).all())
+
+
+def test_false_texts_follow_the_true_ones(tmp_path):
+    batch = next(BatchSampler(toys(tmp_path), 4).epoch(np.random.default_rng(1)))
+    assert len(batch.texts.tokens) == 8
+    twin_texts = batch.texts.tokens[batch.twins[batch.false_owners]]
+    torch.testing.assert_close(batch.texts.tokens[4:], twin_texts)
+
+
+def test_views_of_one_photograph_are_never_held_against_each_other(tmp_path):
+    pictures = [replace(scene("red", "blue", -1), identity=7) for _ in range(4)]
+    batch = next(BatchSampler(toys(tmp_path, pictures), 4).epoch(np.random.default_rng(1)))
+    assert bool(batch.same.all())
+    _, _, valid, _ = candidate_pairs(torch.randn(4, 4), batch, StepOptions(hard_negatives=2, false_texts=False))
+    assert valid.sum(dim=1).tolist() == [1, 1, 1, 1]
+
+
+def test_the_same_seed_gives_the_same_batches_and_skipped_ones_change_nothing(tmp_path):
+    sampler = BatchSampler(toys(tmp_path), 2)
+    whole = list(sampler.epoch(np.random.default_rng(3)))
+    rest = list(sampler.epoch(np.random.default_rng(3), skip=2))
+    assert len(rest) == len(whole) - 2
+    torch.testing.assert_close(rest[0].image_tokens, whole[2].image_tokens)
+    torch.testing.assert_close(rest[-1].texts.tokens, whole[-1].texts.tokens)
+
+
+def test_texts_are_padded_at_the_end(tmp_path):
+    features = toys(tmp_path)
+    texts = padded_texts(features, [0, 3])
+    assert texts.tokens.shape == (2, 4, 6)
+    assert bool(texts.mask.all())
+
+
+def test_candidates_are_the_true_pair_the_hardest_the_twin_and_the_false_text(tmp_path):
+    batch = next(BatchSampler(toys(tmp_path), 8).epoch(np.random.default_rng(1)))
+    texts, pictures, valid, by_picture = candidate_pairs(torch.randn(8, 8), batch, StepOptions(hard_negatives=2))
+    own = torch.arange(8)
+    assert bool((texts[:, 0] == own).all())
+    assert bool((pictures[:, 0] == own).all())
+    for row in range(8):
+        for column in range(1, texts.shape[1]):
+            if not valid[row, column]:
+                continue
+            text, picture = int(texts[row, column]), int(pictures[row, column])
+            assert (text == row) != (picture == row)
+            assert bool(by_picture[column]) == (picture == row)
+        assert batch.twins[row] in pictures[row, valid[row]]
+        assert batch.twins[row] in texts[row, valid[row]]

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boonart.errors import SourceError
+from boonart.training.vitr_sources import mirrored, read_source, scene_pictures
+
+
+def picture(file, pixels=None):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if pixels is None:
+        pixels = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
+    Image.fromarray(pixels).save(file)
+
+
+def test_captions_by_split(tmp_path):
+    records = [
+        {"image": f"images/{n}.png", "split": split, "captions": ["A dog chases a boy .", "A dog runs ."]}
+        for n, split in enumerate(["train", "dev", "test", "unused", "train"])
+    ]
+    (tmp_path / "flickr8k").mkdir()
+    file = tmp_path / "flickr8k" / "captions.jsonl"
+    file.write_text("\n".join(map(json.dumps, records)))
+    picture(tmp_path / "flickr8k/images/0.png")
+    for path in (tmp_path, tmp_path / "flickr8k", file):
+        source = read_source(path)
+        assert (source.name, len(source.train), len(source.dev)) == ("flickr8k", 2, 1)
+    first = source.train[0]
+    assert first.captions == ("A dog chases a boy .", "A dog runs .")
+    assert first.false_captions == (("A boy chases a dog.",), ())
+    assert first.load().width == 30
+    assert len({p.identity for p in source.train + source.dev}) == 3
+
+
+def test_karpathy_splits(tmp_path):
+    images = [
+        {"filename": "a.png", "filepath": "val2014", "split": split, "sentences": [{"raw": " A cat . "}]}
+        for split in ("train", "restval", "val", "test")
+    ]
+    file = tmp_path / "dataset_coco.json"
+    file.write_text(json.dumps({"images": images}))
+    picture(tmp_path / "images/val2014/a.png")
+    source = read_source(file)
+    assert (source.name, len(source.train), len(source.dev)) == ("dataset_coco", 2, 1)
+    assert source.train[0].captions == ("A cat .",)
+    assert source.train[0].load().height == 20
+
+
+def test_refcocog_cuts_out_what_is_referred_to(tmp_path):
+    pixels = np.zeros((40, 60, 3), dtype=np.uint8)
+    pixels[10:20, 20:40] = 255
+    picture(tmp_path / "images/a.png", pixels)
+    instances = {
+        "images": [{"id": 5, "file_name": "a.png"}],
+        "annotations": [{"id": 9, "bbox": [20, 10, 20, 10]}],
+    }
+    refs = [
+        {"ann_id": 9, "image_id": 5, "split": split, "sentences": [{"sent": "the white box"}]}
+        for split in ("train", "val", "test")
+    ]
+    (tmp_path / "instances.json").write_text(json.dumps(instances))
+    (tmp_path / "refs(umd).json").write_text(json.dumps(refs))
+    source = read_source(tmp_path)
+    assert (len(source.train), len(source.dev)) == (1, 1)
+    cut = source.train[0].load()
+    assert cut.pixels.shape[:2] == (16, 31)
+    assert source.train[0].captions == ("the white box",)
+
+
+def test_works_with_descriptions(tmp_path):
+    records = [{"id": str(n), "image": f"{n}.png", "description": f"Painting {n}."} for n in range(20)]
+    records.append({"id": "x", "image": "x.png", "description": None})
+    records.append({"id": "y", "image": "y.png", "description": "Held back.", "split": "test"})
+    (tmp_path / "works.jsonl").write_text("\n".join(map(json.dumps, records)))
+    source = read_source(tmp_path)
+    assert (len(source.train), len(source.dev)) == (18, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("captions.jsonl", "{broken"),
+        ("data.json", "[]"),
+        ("works.jsonl", '{"id": "a", "image": "a.png"}'),
+        ("readme.txt", "hello"),
+        ("instances.json", "{}"),
+    ],
+)
+def test_what_cannot_be_read_says_so(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceError):
+        read_source(tmp_path / name if name.endswith((".json", ".txt")) and name != "instances.json" else tmp_path)
+
+
+def test_scenes_and_their_twins():
+    pictures = scene_pictures(3, 12, "train")
+    assert len(pictures) >= 12
+    twins: dict[int, list] = {}
+    for item in pictures:
+        if item.twin >= 0:
+            twins.setdefault(item.twin, []).append(item)
+    assert twins
+    for a, b in twins.values():
+        assert a.kind == b.kind
+        assert tuple(text for (text,) in a.false_captions) == b.captions
+        assert a.captions != b.captions
+    assert pictures[0].load().pixels.ndim == 3
+    again = scene_pictures(3, 12, "train")
+    assert [item.captions for item in again] == [item.captions for item in pictures]
+
+
+def test_mirror_images_exchange_left_and_right():
+    pictures = scene_pictures(3, 12, "train")
+    flipped = mirrored(pictures)
+    for old, new in zip(pictures, flipped, strict=True):
+        assert new.identity == old.identity
+        assert [text.count("left") for text in new.captions] == [text.count("right") for text in old.captions]
+        assert (new.twin >= 0) == (old.twin >= 0)
+        assert new.twin < 0 or new.twin not in {item.twin for item in pictures}
+    np.testing.assert_array_equal(flipped[0].load().pixels, pictures[0].load().pixels[:, ::-1])
