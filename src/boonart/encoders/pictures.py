@@ -7,19 +7,16 @@ where the format allows it.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 
-from boonart.errors import PictureTooLarge, TruncatedPicture, UnsupportedPicture
+from boonart.encoders.picture_files import DAMAGE, jpeg2000_levels, jpeg_keeps_all, open_picture
+from boonart.errors import PictureTooLarge, TruncatedPicture
 from boonart.ports import Renditions
 from boonart.works import Picture
-
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "JPEG2000")
-"""Formats that are read; formats that run programs or fetch other files (EPS, PDF, WMF) are not among them."""
 
 MAX_SIDE = 2048
 """Longest side of a decoded picture, in pixels: more than any encoder or page of ours looks at."""
@@ -29,8 +26,11 @@ THUMBNAIL_BYTES = 100 * 1024
 """An original as small as a thumbnail is its own."""
 DISPLAY_BYTES = 2 * 1024 * 1024
 """An original that is small enough in pixels and bytes is shown as it is."""
+METADATA_BYTES = 4 * 1024
+"""With more of captions, positions and histories in it, an original is not shown as it is."""
 
 _ORIENTATION_TAG = 0x0112
+_REDUCED_IMAGE_TAG = 254
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,27 +40,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow's decoders raise on damaged data; a warning of theirs, where warnings are errors, is no more than that.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, OverflowError, Warning)
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"RIFF", "WEBP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG2000"),
-)
-_OTHERS = (
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"%!PS", "a PostScript document"),
-    (b"<svg", "an SVG drawing"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-)
+_MOST_PAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +49,10 @@ class PictureBudget:
 
     Attributes:
         file_bytes: largest file, in bytes.
-        pixels: most pixels of a format that must be decoded whole; at 4 bytes each this bounds the memory.
-        reducible_pixels: most pixels of a format that is reduced while it is decoded (JPEG, JPEG 2000).
+        pixels: most pixels that are ever decoded; at 4 bytes each, and once more while they are converted, this
+            bounds the memory.
+        reducible_pixels: most pixels of a file that is reduced while it is decoded (JPEG, JPEG 2000, a TIFF with
+            smaller pages in it).
     """
 
     file_bytes: int = 512 * 1024 * 1024
@@ -101,115 +83,121 @@ def decode(data: bytes, *, budget: PictureBudget = DEFAULT_BUDGET, max_side: int
             f"The picture file has {len(data) / 1e6:,.0f} MB; {budget.file_bytes / 1e6:,.0f} MB are allowed.",
             hint="Save it smaller.",
         )
-    with _opened(data) as image:
-        name = "JPEG" if image.format == "MPO" else str(image.format)
-        _check_budget(image, name, budget)
-        orientation = _orientation(image)
-        size = (image.height, image.width) if orientation in (5, 6, 7, 8) else (image.width, image.height)
-        _load(image, name, max_side)
-        if max(image.size) > max_side:
-            image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        upright = _to_rgb(image)
-        if orientation in _TRANSPOSITIONS:
-            upright = upright.transpose(_TRANSPOSITIONS[orientation])
-        return Picture(np.array(upright, dtype=np.uint8), size, name)
-
-
-def _opened(data: bytes) -> Image.Image:
-    """The picture with its header read."""
-    if not data:
-        raise UnsupportedPicture("The picture file is empty.", hint="Give a JPEG, PNG, WebP or TIFF file.")
-    # Pillow's own limit knows neither formats nor reduction; `_check_budget` takes its place.
-    Image.MAX_IMAGE_PIXELS = None
-    Image.init()
-    try:
-        return Image.open(BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
-    except (UnidentifiedImageError, *_DAMAGE) as error:
-        known = next((name for signature, name in _SIGNATURES if data.startswith(signature)), "")
-        if known:
-            raise TruncatedPicture(
-                f"The picture starts like a {known} file, but its header is damaged or cut off.",
-                hint="Export or download it again.",
+    image, name = open_picture(data)
+    with image:
+        size = image.size
+        try:
+            _plan(image, name, data, budget, max_side)
+            image.load()
+            # Only now: Pillow turns TIFF pictures itself while it loads them, and takes the mark away.
+            orientation = _orientation(image)
+            upright = _to_rgb(_reduced(image, max_side))
+            if orientation in _TRANSPOSITIONS:
+                upright = upright.transpose(_TRANSPOSITIONS[orientation])
+            pixels = np.array(upright, dtype=np.uint8)
+        except MemoryError as error:
+            raise PictureTooLarge(
+                "There is not enough memory to decode this picture.", hint="Save it smaller."
             ) from error
-        raise UnsupportedPicture(
-            f"This is not a picture that can be read: it looks like {_looks_like(data)}.",
-            hint="Give a JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF or JPEG 2000 file.",
-        ) from error
+        except DAMAGE as error:
+            raise TruncatedPicture(
+                f"The {name} picture is damaged or cut off: {error}.", hint="Export or download it again."
+            ) from error
+    return Picture(pixels, (size[1], size[0]) if orientation in (5, 6, 7, 8) else size, name)
 
 
-def _looks_like(data: bytes) -> str:
-    start = data[:512].lstrip()
-    for signature, name in _OTHERS:
-        if start.startswith(signature):
-            return name
-    try:
-        text = data[:4096].decode("utf-8")
-    except UnicodeDecodeError:
-        return "binary data of an unknown kind"
-    return "text" if text.isprintable() or "\n" in text else "binary data of an unknown kind"
+def _plan(image: Image.Image, name: str, data: bytes, budget: PictureBudget, max_side: int) -> None:
+    """Have the picture reduced while it is decoded, as far as its format allows and `max_side` needs.
 
-
-def _check_budget(image: Image.Image, name: str, budget: PictureBudget) -> None:
-    pixels = image.width * image.height
-    # A progressive JPEG keeps all its coefficients in memory while it is decoded, reduced or not.
-    reducible = name in ("JPEG", "JPEG2000") and not image.info.get("progressive")
-    most = budget.reducible_pixels if reducible else budget.pixels
+    Raises:
+        PictureTooLarge: it would still go over the budget.
+    """
+    pixels, longest = image.width * image.height, max(image.size)
+    halvings = 0
+    if name == "JPEG" and not jpeg_keeps_all(data):
+        halvings = 3
+    elif name == "JPEG2000":
+        halvings = jpeg2000_levels(data)
+    elif name == "TIFF" and longest > max_side and _take_smaller_page(image, budget, max_side):
+        return
+    # Reduced further than to `max_side` only where it would not fit the budget otherwise.
+    wanted = 0
+    while wanted < halvings and (longest >> (wanted + 1) >= max_side or pixels >> (2 * wanted) > budget.pixels):
+        wanted += 1
+    most = (
+        min(budget.pixels << (2 * halvings), max(budget.pixels, budget.reducible_pixels)) if halvings else budget.pixels
+    )
     if pixels > most:
         raise PictureTooLarge(
-            f"The picture has {image.width:,} x {image.height:,} pixels; a {name} file may have "
+            f"The picture has {image.width:,} x {image.height:,} pixels; a {name} file like this may have "
             f"{most / 1e6:,.0f} million.",
             hint="Save it smaller, or as a baseline JPEG, which is reduced while it is read.",
         )
+    if name == "JPEG" and wanted:
+        image.draft(None, (max(1, image.width >> wanted), max(1, image.height >> wanted)))
+    elif wanted:
+        image.reduce = wanted  # type: ignore[method-assign, assignment]  # the JPEG 2000 plugin's attribute
+
+
+def _take_smaller_page(image: Image.Image, budget: PictureBudget, max_side: int) -> bool:
+    """Turn to the smallest page of a TIFF pyramid that has `max_side`; False leaves the first page.
+
+    A pyramid's further pages are marked as reduced forms of the first.
+    """
+    if image.width * image.height > budget.reducible_pixels or _orientation(image) != 1:
+        return False
+    profile, ratio = image.info.get("icc_profile"), image.width / image.height
+    found: list[tuple[int, int]] = []
+    for page in range(1, _MOST_PAGES):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        reduced = int(image.tag_v2.get(_REDUCED_IMAGE_TAG, 0)) & 1  # type: ignore[attr-defined]
+        alike = abs(image.width / image.height / ratio - 1) < 0.05
+        if reduced and alike and image.width * image.height <= budget.pixels:
+            found.append((max(image.size), page))
+    image.seek(0)
+    enough = [entry for entry in found if entry[0] >= max_side]
+    if not enough and (not found or image.width * image.height <= budget.pixels):
+        return False
+    image.seek(min(enough)[1] if enough else max(found)[1])
+    if profile:
+        image.info.setdefault("icc_profile", profile)
+    return True
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DAMAGE:
+    except DAMAGE:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _load(image: Image.Image, name: str, max_side: int) -> None:
-    """Read the pixels, reduced as far as the format allows without going below `max_side`."""
-    if name == "JPEG":
-        image.draft(None, (max_side, max_side))
-    elif name == "JPEG2000":
-        levels = 0
-        while max(image.size) >> (levels + 1) >= max_side:
-            levels += 1
-        image.reduce = levels  # type: ignore[method-assign, assignment]  # the plugin's documented attribute
-    try:
-        image.load()
-    except MemoryError as error:
-        raise PictureTooLarge("There is not enough memory to decode this picture.", hint="Save it smaller.") from error
-    except _DAMAGE as error:
-        raise TruncatedPicture(
-            f"The {name} picture is damaged or cut off: {error}.", hint="Export or download it again."
-        ) from error
+def _reduced(image: Image.Image, max_side: int) -> Image.Image:
+    """At most `max_side`, in a mode whose values can be averaged."""
+    if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
+        image = image.convert("RGBA")
+    elif image.mode == "P":
+        image = image.convert("RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    if max(image.size) > max_side:
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to 8-bit sRGB, alpha over white."""
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep(image)
-    alpha = None
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        profile = image.info.get("icc_profile")
-        image = image.convert("RGB")
-        image.info["icc_profile"] = profile
-    elif image.mode == "P":
-        profile = image.info.get("icc_profile")
-        image = image.convert("RGB")
-        image.info["icc_profile"] = profile
-    colours = _to_srgb(image)
-    if alpha is None:
-        return colours
-    white = Image.new("RGB", colours.size, "white")
-    white.paste(colours, mask=alpha)
+    if image.mode not in ("RGBA", "LA"):
+        return _to_srgb(image)
+    alpha = image.getchannel("A")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(_to_srgb(image.convert(image.mode.removesuffix("A"))), mask=alpha)
     return white
 
 
@@ -222,27 +210,25 @@ def _from_deep(image: Image.Image) -> Image.Image:
         scale = 255.0 if highest <= 1.0 else 255.0 / max(255.0, highest)
     else:
         scale = 1.0 if highest <= 255.0 and image.mode == "I" else 255.0 / max(65535.0, highest)
-    return Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Apply the colour profile; a broken one is passed over."""
+    """Apply the colour profile; one that is broken or of another kind of picture is passed over."""
     profile = image.info.get("icc_profile")
+    converted = None
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            target = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-        except (ImageCms.PyCMSError, *_DAMAGE):
+            if not ImageCms.getProfileDescription(source).startswith("sRGB"):
+                target = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        except (ImageCms.PyCMSError, *DAMAGE):
             converted = None
-        if converted is not None:
-            return converted
-    if image.mode == "LAB":
+    if converted is None and image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        if converted is not None:
-            return converted
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return converted or (image if image.mode == "RGB" else image.convert("RGB"))
 
 
 # --- renditions ------------------------------------------------------------------------------------------
@@ -277,9 +263,12 @@ def _web_media_type(data: bytes, picture: Picture) -> str:
     media_type = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}.get(picture.format, "")
     if not media_type or len(data) > DISPLAY_BYTES or max(picture.original_size) > DISPLAY_SIDE:
         return ""
-    with _opened(data) as image:
+    image, _ = open_picture(data)
+    with image:
         plain = image.mode in ("RGB", "L") and not image.info.get("icc_profile") and not image.info.get("exif")
-        return media_type if plain and getattr(image, "n_frames", 1) == 1 else ""
+        metadata = sum(len(value) for value in image.info.values() if isinstance(value, (str, bytes)))
+        still = getattr(image, "n_frames", 1) == 1
+        return media_type if plain and still and metadata <= METADATA_BYTES else ""
 
 
 def _saved(
