@@ -97,7 +97,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             try:
                 pictures.append(self._read_picture(image, f"images[{place}]"))
             except BoonArtError as error:
-                pictures.append(error)
+                pictures.append(_without_frames(error))
         return pictures
 
     def _read_picture(self, image: encoder_pb2.ImageInput, field: str) -> Picture:
@@ -114,6 +114,12 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
         for result in results:
             if isinstance(result, OutOfMemory):
                 self._fail(result)
+
+
+def _without_frames(error: BoonArtError) -> BoonArtError:
+    """The error without the stack that it was raised in, which would keep the picture's bytes in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def _text_result(embedding: TextEmbedding | BoonArtError) -> encoder_pb2.TextResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from collections.abc import Callable
@@ -73,6 +72,9 @@ def run_process(service: Service, settings: ServingSettings) -> int:
     except BoonArtError as error:
         logger.error("cannot serve: %s", error)
         return EXIT_FAILED
+    except Exception:
+        logger.exception("cannot serve")
+        return EXIT_FAILED
     finally:
         stop_tracing()
 
@@ -113,8 +115,7 @@ async def serve(service: Service, settings: ServingSettings) -> int:
     finally:
         ready.cancel()
         stopped.cancel()
-        with contextlib.suppress(asyncio.CancelledError, BoonArtError):
-            await ready
+        await asyncio.wait([ready, stopped])
         logger.info("stopping")
         await server.stop()
         await service.close()
