@@ -21,6 +21,7 @@ from boonart.works import (
     Float32Array,
     Hit,
     ImageEmbedding,
+    ModelCard,
     Query,
     Ranker,
     RerankScore,
@@ -97,15 +98,16 @@ class Search:
         """
         target = check(query)
         stages = Stages()
-        has_features = await self._check_models(query.collection)
+        has_features, degraded = await self._check_models(query.collection)
         with stages.measure("encode"):
             embedded = await self._embed(query)
         with stages.measure("candidates"):
             candidates = await self._candidates(query, target, embedded.vector)
         ranker = Ranker.NONE
         scores: dict[str, RerankScore] | None = None
-        degraded: Mapping[str, str] = {}
-        if has_features and candidates and _can_rerank(query, target, embedded):
+        if not candidates or not _can_rerank(query, target, embedded):
+            degraded = {}
+        elif has_features:
             with stages.measure("rerank"):
                 ranker, scores, degraded = await self._rerank(query, embedded, candidates)
         hits = _hits(query, candidates, scores)
@@ -121,16 +123,26 @@ class Search:
             models=models,
         )
 
-    async def _check_models(self, collection: str) -> bool:
-        """Refuse a collection that other models made; say whether it holds this reranker's features.
+    async def _check_models(self, collection: str) -> tuple[bool, Mapping[str, str]]:
+        """Refuse a collection that other models made.
+
+        Returns:
+            Whether it holds this reranker's features, and what is degraded where the reranker is not to be had.
 
         Raises:
             ModelMismatch: with the command that mends it.
         """
         manifest = (await self._index.describe(collection)).manifest
-        reranker = self._reranker.card if self._reranker is not None else None
+        reranker: ModelCard | None = None
+        degraded: Mapping[str, str] = {}
+        if self._reranker is not None:
+            try:
+                reranker = self._reranker.card
+            except Unavailable as error:
+                # A remote one that has not been reached since this process started.
+                degraded = {"rerank": error.message}
         check_manifest(manifest, self._encoder.card, reranker, collection=collection)
-        return reranker is not None and bool(manifest.reranker_id)
+        return reranker is not None and bool(manifest.reranker_id), degraded
 
     async def _embed(self, query: Query) -> _Embedded:
         if query.work_id:
@@ -192,9 +204,7 @@ def check(query: Query) -> Target:
         if value is not None and value != ""
     ]
     if not given:
-        raise InvalidQuery(
-            "The query is empty.", hint="Give a text, a picture or the id of a work.", field="text"
-        )
+        raise InvalidQuery("The query is empty.", hint="Give a text, a picture or the id of a work.", field="text")
     if len(given) > 1:
         raise InvalidQuery(
             f"The query has {' and '.join(given)} at once.", hint="Give exactly one of them.", field=given[1]
@@ -226,9 +236,7 @@ def _can_rerank(query: Query, target: Target, embedded: _Embedded) -> bool:
     return is_text == (target is Target.WORKS)
 
 
-def _hits(
-    query: Query, candidates: Sequence[Candidate], scores: Mapping[str, RerankScore] | None
-) -> tuple[Hit, ...]:
+def _hits(query: Query, candidates: Sequence[Candidate], scores: Mapping[str, RerankScore] | None) -> tuple[Hit, ...]:
     """Candidates in their final order, cut to the page.
 
     Reranked candidates come first; those beyond the reranker's window follow in global order. Ties are broken

@@ -1,6 +1,7 @@
 """What a search answers when a remote part is down, slow, back with another model, or cut off."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,24 @@ async def test_a_reranker_that_goes_and_comes_back() -> None:
     assert "cannot be reached" in without.degraded["rerank"]
     assert without.hits[0].work.id == "red"
     assert after.hits == before.hits
+
+
+async def test_a_reranker_that_is_away_from_the_start_is_used_once_it_comes() -> None:
+    model = FakeEncoder()
+    port = free_port()
+    async with batching(model) as encoder:
+        reranker = RemoteReranker(f"grpc://127.0.0.1:{port}")
+        search = Search(encoder, as_index(ColourIndex(model)), reranker)
+        without = await search.run(QUERY)
+        unasked = await search.run(replace(QUERY, rerank=Ranker.NONE))
+        async with reranker_server(FakeReranker(), settings=serving_settings(grpc_port=port)), asyncio.timeout(20):
+            while (after := await search.run(QUERY)).degraded:
+                await asyncio.sleep(0.05)
+        await reranker.close()
+    assert "not been reached" in without.degraded["rerank"]
+    assert without.hits[0].work.id == "red"
+    assert unasked.degraded == {}
+    assert after.hits[-1].work.id == "red"
 
 
 async def test_a_slow_reranker_is_given_up_and_its_work_cancelled() -> None:
