@@ -37,6 +37,22 @@ _LAND = (
 )
 _AIR = (Place.SKY, Place.SEA, Place.FIELD, Place.MOUNTAINS, Place.BEACH, Place.LANDSCAPE, Place.TOWN)
 _PAINTED = (Manner.REALIST, Manner.IMPRESSIONIST, Manner.ABSTRACT)
+_ALIKE = frozenset(
+    map(
+        frozenset,
+        (
+            ("orange", "yellow"),
+            ("orange", "red"),
+            ("orange", "brown"),
+            ("brown", "black"),
+            ("blue", "purple"),
+            ("pink", "red"),
+            ("pink", "purple"),
+            ("brown", "red"),
+        ),
+    )
+)
+"""Pairs of colours that paint and light make look alike: never the only difference between twins."""
 _SEED_BITS = 48
 _ATTEMPTS = 200
 
@@ -78,13 +94,20 @@ def _scene(
         manners = (Manner.STILL_LIFE, *_PAINTED)
     colour = ""
     if place is Place.TABLE and rng.random() < 0.5:
-        colour = rng.choice(("white", "blue", "red", "green"))
+        cloths = ("white", "blue", "red", "green")
+        colour = rng.choice([cloth for cloth in cloths if cloth not in {thing.colour for thing in things}])
     scene = Scene(
         tuple(things), tuple(relations), place, rng.choice(manners), kind, colour, seed=rng.getrandbits(_SEED_BITS)
     )
     if place in _LAND and place is not Place.STATION and rng.random() < 0.04:
         scene = replace(scene, rain=True)
     return replace(scene, **changes)  # type: ignore[arg-type]
+
+
+def _two_colours(rng: random.Random, colours: Sequence[str]) -> tuple[str, str] | None:
+    """Two colours that nobody takes for each other, or None."""
+    first, second = rng.sample(list(colours), 2)
+    return None if frozenset((first, second)) in _ALIKE else (first, second)
 
 
 def _fit_for_still_life(things: Sequence[Thing]) -> bool:
@@ -261,14 +284,19 @@ def _count(rng: random.Random) -> Scene | None:
 def _colour(rng: random.Random) -> Scene | None:
     if rng.random() < 0.12:
         person = rng.choice(kinds_with("person"))
-        hair, coat = rng.sample(("red", "blue", "green", "black", "white", "purple", "yellow"), 2)
-        only = _thing(rng, person, colour=coat, hair=hair)
+        two = _two_colours(rng, ("red", "blue", "green", "black", "white", "purple", "yellow"))
+        if two is None:
+            return None
+        only = _thing(rng, person, colour=two[1], hair=two[0])
         return _scene(rng, RelationKind.COLOUR, (only,), (), (Place.ROOM, *_LAND))
     a, b = _two(rng, _COLOURED, _COLOURED)
     shared = [colour for colour in a.colours if colour in b.colours]
     if a is b or len(shared) < 2:
         return None
-    first, second = rng.sample(shared, 2)
+    two = _two_colours(rng, shared)
+    if two is None:
+        return None
+    first, second = two
     things = (_thing(rng, a, colour=first, hair=""), _thing(rng, b, colour=second, hair=""))
     name = rng.choice((RelationName.WITH, RelationName.NEXT_TO))
     return _scene(rng, RelationKind.COLOUR, things, (Relation(name, 0, 1),), places_for(a, b))
@@ -277,7 +305,10 @@ def _colour(rng: random.Random) -> Scene | None:
 def _place_colour(rng: random.Random) -> Scene | None:
     kind = rng.choice([kind for kind in _COLOURED if kind.can("ground") or kind.can("table")])
     place = Place.TABLE if kind.can("table") else Place.ROOM
-    first, second = rng.sample([c for c in kind.colours if c not in ("black", "brown")], 2)
+    two = _two_colours(rng, [c for c in kind.colours if c not in ("black", "brown")])
+    if two is None:
+        return None
+    first, second = two
     things = (_thing(rng, kind, colour=first, hair=""),)
     return _scene(rng, RelationKind.PLACE_COLOUR, things, (), (place,), place_colour=second)
 

@@ -132,7 +132,7 @@ _ALL = (
     _kind("airplane", "n:small-airplane f:small-airplane n:airplane", 0.29, "vehicle flies flyer outdoor", _O),
     _kind("helicopter", "n:helicopter f:helicopter", 0.28, "vehicle flies flyer outdoor", _O),
     _kind("balloon", "n:balloon", 0.26, "flies handy outdoor flyer", _O),
-    _kind("kite", "n:kite", 0.25, "flies handy outdoor flyer", _O),
+    _kind("kite", "n:kite", 0.25, "flies handy outdoor flyer"),
     # plants
     _kind("tree", "n:deciduous-tree f:deciduous-tree n:evergreen-tree", 0.54, "plant ground bulky outdoor shelter"),
     _kind("palm tree", "n:palm-tree", 0.54, "plant ground outdoor shelter"),

@@ -37,7 +37,14 @@ _BODY: dict[str, str] = {
     "fluent/cow": "#e6e6e6",
     "noto/soccer-ball": "#fafafa",
     "noto/butterfly": "#42a5f5",
-    "fluent/bus": "#ffb02e",
+    "fluent/butterfly": "#ff822d",
+    "fluent/bus": "#ffb02e #e6e6e6",
+    "noto/bus": "#ffb803 #f1edec",
+    "fluent/bicycle": "#f92f60",
+    "fluent/motorcycle": "#f92f60",
+    "noto/tractor": "#02ab47",
+    "fluent/helicopter": "#ff822d",
+    "noto/helicopter": "#ffd61c",
 }
 # Drawings whose own colour is too shrill for a painting.
 _NATURAL: dict[str, Colour] = {
@@ -113,18 +120,18 @@ def recolour(image: Image.Image, colour: Colour, body: str = "") -> Image.Image:
     Args:
         image: RGBA.
         colour: sRGB values, 0..255.
-        body: the colour to replace as "#rrggbb"; by default the most frequent one.
+        body: the colours to replace as "#rrggbb", parted by spaces; by default the most frequent one.
     """
     pixels = np.asarray(image, dtype=np.float32)
     rgb, alpha = pixels[..., :3], pixels[..., 3]
-    source = _parse(body) if body else _dominant(rgb, alpha)
-    mask = _likeness(rgb, source)
-    light = _luminance(rgb) / max(_luminance(source[None])[0], 24.0)
-    target = single(colour)
-    shade = np.clip(light, 0.25, 1.0)[..., None] * target
-    gleam = np.clip(light - 1.0, 0.0, 0.8)[..., None]
-    painted = shade + (255.0 - shade) * gleam * 0.6
-    result = rgb + (painted - rgb) * mask[..., None]
+    result = rgb
+    for source in [_parse(code) for code in body.split()] or [_dominant(rgb, alpha)]:
+        mask = _likeness(rgb, source)
+        light = _luminance(rgb) / max(_luminance(source[None])[0], 24.0)
+        shade = np.clip(light, 0.25, 1.0)[..., None] * single(colour)
+        gleam = np.clip(light - 1.0, 0.0, 0.8)[..., None]
+        painted = shade + (255.0 - shade) * gleam * 0.6
+        result = result + (painted - result) * mask[..., None]
     out = np.dstack([result, alpha]).clip(0, 255).astype(np.uint8)
     return Image.fromarray(out, "RGBA")
 

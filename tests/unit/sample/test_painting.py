@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from boonart.errors import SourceError
+from boonart.sample.generation import training_groups
+from boonart.sample.kinds import KINDS
 from boonart.sample.layout import Item, arrange
 from boonart.sample.painting import LONGEST_SIDE, render, size_of
 from boonart.sample.places import paint_place
@@ -108,9 +110,7 @@ def _overlap(a: Item, b: Item) -> float:
 
 
 def test_everything_that_counts_stands_within_the_picture() -> None:
-    from boonart.sample.generation import training_groups
-
-    for group in training_groups(23, 400):
+    for group in training_groups(23, 160):
         for scene in group.scenes:
             width, height = size_of(scene)
             items = arrange(scene, height / width)
@@ -150,6 +150,17 @@ def test_a_coloured_thing_is_of_that_colour(kind: str, colour: str, strongest: i
     assert share > 0.4
     assert solid[:, strongest].mean() > np.delete(solid, strongest, axis=1).mean() + 15
     assert np.ptp(white, axis=1).mean() < np.ptp(solid, axis=1).mean()
+
+
+def test_every_drawing_takes_the_colours_of_its_kind() -> None:
+    for kind in KINDS.values():
+        for look in range(len(kind.looks)) if kind.colours else ():
+            first, second = (
+                np.asarray(sprite(kind.name, look, colour, "", "stand"), dtype=int) for colour in kind.colours[:2]
+            )
+            solid = first[..., 3] > 200
+            changed = (np.abs(first - second).max(axis=-1) > 30)[solid].mean()
+            assert changed > 0.08, (kind.name, look)
 
 
 def test_a_seated_figure_is_lower_than_a_standing_one_and_children_are_rounder() -> None:
