@@ -8,39 +8,37 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from boonart.encoders.models_folder import (
+    InstalledModel,
+    folder_bytes,
+    folder_name,
+    install,
+    installed_models,
+    stated_licence,
+)
+from boonart.encoders.pulling import PREFIX, pull_model
 from boonart.errors import ConfigurationError, ModelFileError, ModelNotAvailable
 from boonart.ports import EncoderModel
 
-PREFIX = "open_clip:"
+__all__ = ["InstalledModel", "architecture_config", "import_model", "list_models", "load_encoder", "pull_model"]
+
 STARTER = "starter"
 FAKE = "fake"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
 _ROOT = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledModel:
-    """A model on this machine.
-
-    Attributes:
-        name: to use as `--encoder` or `BOONART_ENCODER`.
-        where: "comes with the project", "pulled" or "imported".
-    """
-
-    name: str
-    kind: str
-    size_bytes: int
-    licence: str
-    where: str
-
-    def as_json(self) -> dict[str, str | int]:
-        """As JSON-ready fields."""
-        return asdict(self)
 
 
 def shipped_folder(name: str) -> Path:
@@ -67,7 +65,7 @@ def load_encoder(name: str, *, models_folder: Path, device: str = "auto") -> Enc
         from boonart.encoders.starter import StarterEncoder
 
         return StarterEncoder.load(shipped_folder(STARTER), device=device)
-    folder = models_folder / _folder_name(name)
+    folder = models_folder / folder_name(name)
     if name.startswith(PREFIX) and "?" in name:
         return _load_file(name, device)
     if name.startswith(PREFIX) or folder.is_dir():
@@ -86,203 +84,154 @@ def _load_file(name: str, device: str) -> EncoderModel:
     """An encoder from `open_clip:FILE?architecture=ARCH`."""
     from boonart.encoders import open_clip as wrapped
 
-    location, _, options = name.removeprefix(PREFIX).partition("?")
-    file, architecture = Path(location), options.removeprefix("architecture=")
+    location, _, options = name.removeprefix(PREFIX).rpartition("?")
+    file, architecture = Path(location).expanduser(), options.removeprefix("architecture=")
+    if not options.startswith("architecture="):
+        raise ConfigurationError(
+            f"{name!r} names no architecture.", hint=f"Write {PREFIX}FILE?architecture=ARCH.", field="encoder"
+        )
     if not file.is_file():
-        raise wrapped.not_available(f"{PREFIX}{location}")
+        raise ModelNotAvailable(
+            f"There is no weight file {file}.",
+            hint="Give its full path; or fetch weights with `boonart models pull NAME` on a machine with internet, "
+            "or take a file you have with `boonart models import FILE --architecture ARCHITECTURE`.",
+        )
     config = architecture_config(architecture)
-    model = wrapped.build(config)
+    model = wrapped.build(config, file.parent)
     wrapped.load_weights(model, file)
     return wrapped.OpenClipEncoder(
         model,
-        _plain_tokenizer(config),
+        find_tokenizer(config, file.parent),
         name=f"{PREFIX}{file.stem}",
         weights_hash=wrapped.file_hash(file),
         device=device,
     )
 
 
-def _plain_tokenizer(config: dict[str, Any]) -> Any:
-    """The tokenizer of an architecture that needs no further files.
+def find_tokenizer(config: dict[str, Any], folder: Path) -> Any:
+    """The tokenizer of an architecture.
 
     Raises:
-        ConfigurationError: it does need files.
+        ConfigurationError: it needs files that are not in the folder.
     """
     import open_clip
 
     text = config["model_cfg"]["text_cfg"]
-    if text.get("hf_tokenizer_name"):
+    length, options = text.get("context_length", 77), text.get("tokenizer_kwargs", {})
+    if not text.get("hf_tokenizer_name"):
+        return open_clip.SimpleTokenizer(context_length=length, **options)
+    if not tokenizer_files(folder):
         raise ConfigurationError(
-            "This architecture needs its tokenizer's files beside the weights.",
-            hint="Use `boonart models pull`, or import a folder with open_clip_config.json and the tokenizer.",
+            f"This architecture needs the files of its tokenizer ({text['hf_tokenizer_name']}) beside the weights.",
+            hint="Put its tokenizer.json and tokenizer_config.json there, or use `boonart models pull`.",
         )
-    return open_clip.SimpleTokenizer(context_length=text.get("context_length", 77))
+    mode = text.get("tokenizer_mode")
+    return open_clip.tokenizer.HFTokenizer(str(folder), context_length=length, tokenizer_mode=mode, **options)
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files of a tokenizer in a folder; none where there is no whole tokenizer."""
+    whole = any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json"))
+    return [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()] if whole else []
 
 
 def architecture_config(architecture: str) -> dict[str, Any]:
-    """open_clip's configuration of an architecture, by its name or from a JSON file.
+    """open_clip's configuration of an architecture.
+
+    Args:
+        architecture: its name ("ViT-B-32"); or with the tag of published weights ("ViT-L-14/openai"), so that
+            pictures are prepared as those want them; or a JSON file.
 
     Raises:
         ConfigurationError: there is none of this name.
     """
     import open_clip
 
+    from boonart.encoders.open_clip_files import known_preprocessing
+
     file = Path(architecture)
     if architecture.endswith(".json") and file.is_file():
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return config if "model_cfg" in config else {"model_cfg": config}
-    found = open_clip.get_model_config(architecture) if architecture else None
+    name, _, tag = architecture.partition("/")
+    found = open_clip.get_model_config(name) if name else None
     if found is None:
         raise ConfigurationError(
             f"open_clip knows no architecture {architecture!r}.",
             hint="Give its name, such as ViT-B-32, or a JSON file with its configuration.",
             field="architecture",
         )
-    return {"model_cfg": found}
+    preprocessing = known_preprocessing(name, tag)
+    if preprocessing.pop("quick_gelu", False):
+        found["quick_gelu"] = True
+    return {"model_cfg": found, "preprocess_cfg": preprocessing}
 
 
 def list_models(models_folder: Path) -> list[InstalledModel]:
-    """The models on this machine, by name."""
-    models = []
+    """The models on this machine: what the project ships, then what was pulled or imported, by name."""
     shipped = shipped_folder(STARTER)
+    models = []
     if shipped.is_dir():
-        models.append(InstalledModel(STARTER, "encoder", _size(shipped), _licence(shipped), "comes with the project"))
-    if models_folder.is_dir():
-        for folder in sorted(models_folder.iterdir()):
-            about = _about(folder)
-            if about:
-                models.append(
-                    InstalledModel(
-                        about["name"],
-                        about.get("kind", "encoder"),
-                        _size(folder),
-                        about.get("licence", ""),
-                        about["where"],
-                    )
-                )
-    return models
+        size, licence = folder_bytes(shipped), stated_licence(shipped)
+        models.append(InstalledModel(STARTER, "encoder", size, licence, "comes with the project"))
+    return models + installed_models(models_folder)
 
 
 def import_model(file: Path, *, models_folder: Path, architecture: str, name: str = "") -> InstalledModel:
     """Take a weight file, or a folder in open_clip's form, into the models folder.
 
-    The weights are loaded into the architecture and saved as safetensors; nothing is written unless they fit.
+    The weights are loaded into the architecture and saved as safetensors; nothing is written unless they fit. The
+    files of a tokenizer are taken along from beside the weights where the architecture needs them.
+
+    Args:
+        architecture: see `architecture_config`; not needed for a folder with `open_clip_config.json`.
 
     Raises:
         ModelFileError: the file is damaged, unsafe or made for another architecture.
         ConfigurationError: no architecture was named, or the name is taken.
     """
     import open_clip
-    import safetensors.torch
 
     from boonart.encoders import open_clip as wrapped
+    from boonart.encoders.open_clip_files import TEXT_TOWER_FOLDER
 
     if not file.exists():
         raise ModelFileError(f"There is no file {file}.")
     name = name or file.stem
-    target = models_folder / _folder_name(name)
-    if target.exists():
-        raise ConfigurationError(f"A model {name!r} is there already.", hint="Choose another --name.", field="name")
+    target = models_folder / folder_name(name)
+    if target.exists() or name in (STARTER, FAKE) or name.startswith(PREFIX):
+        raise ConfigurationError(f"The name {name!r} is taken.", hint="Choose another --name.", field="name")
     if file.is_dir():
         wrapped.OpenClipEncoder.load(file, name=name, device="cpu")
-        return _install(target, {"name": name, "where": "imported"}, lambda folder: _copy_folder(file, folder))
+        about = {"name": name, "where": "imported", "licence": stated_licence(file)}
+        return install(target, about, lambda folder: _copy_folder(file, folder))
     config = architecture_config(architecture)
-    model = wrapped.build(config)
+    model = wrapped.build(config, file.parent)
     wrapped.load_weights(model, file)
     config["preprocess_cfg"] = open_clip.model.get_model_preprocess_cfg(model)
-    _plain_tokenizer(config)
+    tokenizer = find_tokenizer(config, file.parent)
+    # One text and one picture: what cannot be encoded is found now and not by the first search.
+    wrapped.OpenClipEncoder(model, tokenizer, name=name, weights_hash="0" * 16, device="cpu")
 
     def fill(folder: Path) -> None:
         (folder / wrapped.CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        safetensors.torch.save_model(model, str(folder / wrapped.WEIGHT_FILES[0]))
+        if config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
+            for part in tokenizer_files(file.parent):
+                shutil.copy(part, folder)
+        if (file.parent / TEXT_TOWER_FOLDER).is_dir():
+            shutil.copytree(file.parent / TEXT_TOWER_FOLDER, folder / TEXT_TOWER_FOLDER)
+        _save(model, folder)
 
-    return _install(target, {"name": name, "where": "imported", "architecture": architecture}, fill)
-
-
-Download = Callable[[str, Path], None]
-"""Fetches a hub repository into a folder."""
-
-
-def hub_download(repository: str, folder: Path) -> None:
-    """Fetch the weights, configuration and tokenizer of a hub repository."""
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.json", "*.txt", "*.model", "open_clip_*.safetensors", "model.safetensors"]
-    snapshot_download(repository, local_dir=folder, allow_patterns=patterns)
+    return install(target, {"name": name, "where": "imported", "architecture": architecture}, fill)
 
 
-def pull_model(name: str, *, models_folder: Path, download: Download = hub_download) -> Path:
-    """Fetch a hub model ahead of its use.
+def _save(model: Any, folder: Path) -> None:
+    import safetensors.torch
 
-    Raises:
-        ConfigurationError: the name is not of the form open_clip:ARCHITECTURE/TAG, or open_clip has no such tag.
-        ModelNotAvailable: the hub cannot be reached.
-    """
-    import open_clip
+    from boonart.encoders.open_clip_files import WEIGHT_FILES
 
-    architecture, slash, tag = name.removeprefix(PREFIX).partition("/")
-    if not name.startswith(PREFIX) or not slash:
-        raise ConfigurationError(
-            f"{name!r} is no hub model.", hint="Give open_clip:ARCHITECTURE/TAG, as in open_clip:ViT-L-14/openai."
-        )
-    pretrained = open_clip.pretrained.get_pretrained_cfg(architecture, tag)
-    repository = str(pretrained.get("hf_hub", "")).rstrip("/")
-    if not repository:
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise ConfigurationError(f"open_clip has no weights {tag!r} for {architecture!r} on a hub; it has: {tags}.")
-    target = models_folder / _folder_name(name)
-    if target.is_dir():
-        return target
-
-    def fill(folder: Path) -> None:
-        try:
-            download(repository, folder)
-        except Exception as error:
-            raise ModelNotAvailable(
-                f"The hub repository {repository} could not be fetched: {type(error).__name__}.",
-                hint="Check the connection, or pull on another machine and copy its models folder here.",
-            ) from error
-
-    _install(target, {"name": name, "where": "pulled", "repository": repository}, fill)
-    return target
-
-
-def _install(target: Path, about: dict[str, str], fill: Callable[[Path], None]) -> InstalledModel:
-    """Fill a folder beside the target and move it there in one step, or leave nothing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
-    try:
-        fill(unfinished)
-        (unfinished / "boonart.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        unfinished.rename(target)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    return InstalledModel(about["name"], "encoder", _size(target), about.get("licence", ""), about["where"])
+    safetensors.torch.save_model(model, str(folder / WEIGHT_FILES[0]))
 
 
 def _copy_folder(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
-
-
-def _folder_name(name: str) -> str:
-    """A name as a folder name, without path tricks."""
-    safe = "".join(letter if letter.isalnum() or letter in "-_." else "--" for letter in name)
-    return safe.lstrip(".") or "model"
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _about(folder: Path) -> dict[str, str] | None:
-    file = folder / "boonart.json"
-    if not file.is_file():
-        return None
-    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    return found
-
-
-def _licence(folder: Path) -> str:
-    card = folder / "card.json"
-    return str(json.loads(card.read_text(encoding="utf-8")).get("licence", "")) if card.is_file() else ""
