@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from boonart.errors import ConfigurationError, ModelNotAvailable
+from boonart.errors import ConfigurationError, ModelNotAvailable, Unavailable
 from boonart.index.picture_store import FilePictureStore
 from boonart.ports import Encoder, PictureStore, Reranker, WorkIndex
 from boonart.search import Search
 from boonart.settings import Settings
+
+if TYPE_CHECKING:
+    from boonart.rpc.channels import ChannelOptions, Credentials
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,12 @@ def build(settings: Settings, *, server_url: str = "") -> Parts:
 def build_encoder(settings: Settings) -> Encoder:
     """The encoder, in this process or remote."""
     if settings.encoder_url:
-        raise ConfigurationError("Remote encoders are not part of this version.", field="encoder_url")
+        from boonart.rpc.clients import RemoteEncoder
+
+        credentials, options = _channel(settings)
+        encoder = RemoteEncoder(settings.encoder_url, credentials=credentials, options=options)
+        encoder.connect()
+        return encoder
     from boonart.encoders.batching import BatchingEncoder
     from boonart.encoders.catalogue import load_encoder
 
@@ -69,7 +78,9 @@ def build_encoder(settings: Settings) -> Encoder:
 def build_index(settings: Settings, *, server_url: str = "") -> WorkIndex:
     """The index, in this process or remote."""
     if settings.qdrant_url:
-        raise ConfigurationError("A Qdrant server is not part of this version.", field="qdrant_url")
+        raise ConfigurationError(
+            "A Qdrant server is not supported yet.", hint="Leave BOONART_QDRANT_URL unset.", field="qdrant_url"
+        )
     from boonart.index.edge import EdgeIndex
 
     return EdgeIndex(settings.collections_folder, server_url=server_url)
@@ -79,6 +90,8 @@ def build_reranker(settings: Settings, encoder: Encoder, index: WorkIndex) -> Re
     """The reranker that fits the encoder, or None where there is none or none is wanted."""
     if settings.reranker == "none":
         return None
+    if settings.reranker_url:
+        return _remote_reranker(settings, encoder)
     from boonart.vitr.weights import load_reranker
 
     try:
@@ -95,3 +108,35 @@ def build_reranker(settings: Settings, encoder: Encoder, index: WorkIndex) -> Re
             raise
         logger.info("no reranker weights for %s: answers are in global order", encoder.card.id)
         return None
+
+
+def _remote_reranker(settings: Settings, encoder: Encoder) -> Reranker:
+    """The reranker service; one that is away now is used as soon as it is back.
+
+    Raises:
+        ModelMismatch: it belongs to another encoder.
+    """
+    from boonart.rpc.clients import RemoteReranker
+
+    credentials, options = _channel(settings)
+    reranker = RemoteReranker(
+        settings.reranker_url, encoder_id=encoder.card.id, credentials=credentials, options=options
+    )
+    try:
+        reranker.connect(timeout=5)
+    except Unavailable as error:
+        logger.warning("starting without the reranker: %s", error)
+    return reranker
+
+
+def _channel(settings: Settings) -> tuple[Credentials, ChannelOptions]:
+    """How to talk to remote parts."""
+    from boonart.rpc.channels import ChannelOptions, Credentials
+
+    credentials = Credentials.read(
+        token_file=settings.token_file,
+        authority=settings.tls_ca,
+        certificate=settings.tls_client_certificate,
+        key=settings.tls_client_key,
+    )
+    return credentials, ChannelOptions(max_message_bytes=settings.max_message_bytes)

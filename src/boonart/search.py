@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from boonart import observability
 from boonart.errors import BoonArtError, InvalidQuery, Unavailable
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
@@ -50,7 +51,8 @@ class Stages:
         """Add the time that the body takes to stage `name`, also when it fails."""
         start = time.perf_counter()
         try:
-            yield
+            with observability.span(name):
+                yield
         finally:
             elapsed = 1000 * (time.perf_counter() - start)
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         max_picture_bytes: largest picture file accepted, in bytes.
         request_deadline: seconds within which a search must be answered.
         bank_bytes: memory that the reranker may use for features, in bytes.
+        token_file: holds the token that remote parts ask for.
+        tls_ca, tls_client_certificate, tls_client_key: PEM files for talking to remote parts over TLS.
+        max_message_bytes: largest gRPC message, in bytes.
     """
 
     model_config = SettingsConfigDict(env_prefix="BOONART_", frozen=True, extra="ignore")
@@ -63,6 +66,11 @@ class Settings(BaseSettings):
     reranker_url: str = ""
     qdrant_url: str = ""
     qdrant_api_key: SecretStr = SecretStr("")
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+    tls_client_certificate: Path | None = None
+    tls_client_key: Path | None = None
+    max_message_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
 
     @field_validator("device")
     @classmethod

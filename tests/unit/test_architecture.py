@@ -15,6 +15,7 @@ LAYERS = [
     {"ports"},
     {"records", "manifests"},
     {"search", "indexing"},
+    {"reindexing"},
     {"encoders", "vitr", "index", "rpc"},
     {"settings", "bootstrap"},
     {"cli", "client", "services", "ingest", "sample", "training", "evaluation"},
@@ -22,7 +23,7 @@ LAYERS = [
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms beside each other on the level of encoders, vitr, index and rpc never meet except in bootstrap.
 SEPARATE = {"encoders", "vitr", "index", "rpc"}
-INNER = {"errors", "works", "ports", "records", "manifests", "search", "indexing"}
+INNER = {"errors", "works", "ports", "records", "manifests", "search", "indexing", "reindexing"}
 HEAVY = {
     "torch",
     "torchvision",
