@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boonart.index.edge import EdgeIndex
 from PIL import Image
+
+from boonart.index.edge import EdgeIndex
 
 pytestmark = pytest.mark.integration
 
@@ -59,8 +60,12 @@ def run_to_the_end(source: Path, home: Path) -> list[int]:
 
 
 def run_until_killed(source: Path, home: Path, chance: random.Random) -> int:
-    """Kill the process at a random moment of its work; returns how many works it had stored by then."""
-    steps, delay = chance.randint(0, 6), chance.uniform(0.0, 0.03)
+    """Kill the process at a random moment; returns how many works it had stored by then.
+
+    One time in four the moment may fall before the first work is stored, else after one to five batches.
+    """
+    any_line = chance.random() < 0.25
+    steps, delay = chance.randint(1, 5), chance.uniform(0.0, 0.03)
     with start(source, home) as process:
         assert process.stdout is not None
         indexed = 0
@@ -68,9 +73,9 @@ def run_until_killed(source: Path, home: Path, chance: random.Random) -> int:
             word, *numbers = line.split()
             assert word != "finished", "the work was done before the last kill: give it more works"
             indexed = int(numbers[1]) if numbers else 0
+            steps -= any_line or indexed > 0
             if steps == 0:
                 break
-            steps -= 1
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.stdout.read()
