@@ -69,7 +69,7 @@ bench: $(VENV)/.installed ## speed of queries and of ingest, as ratios within on
 	@$(BIN)/boonart bench query && $(BIN)/boonart bench ingest
 
 sample: $(VENV)/.installed ## paint the committed sample gallery again
-	@$(BIN)/boonart sample --out src/boonart/sample/gallery
+	@$(BIN)/boonart sample --output src/boonart/sample/gallery
 
 format: $(VENV)/.installed-dev ## put the code in its usual form
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

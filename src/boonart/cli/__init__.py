@@ -11,7 +11,7 @@ import sys
 import click
 import typer
 
-from boonart.cli import bench, evaluate, ingest, models, sample, search, serve, train
+from boonart.cli import bench, evaluate, explain, ingest, models, paper, sample, search, serve, train
 from boonart.cli.output import fail
 from boonart.errors import BoonArtError
 
@@ -27,9 +27,11 @@ search.register(app)
 ingest.register(app)
 serve.register(app)
 sample.register(app)
+explain.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(paper.app, name="paper")
 app.add_typer(bench.app, name="bench")
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boonart.cli.output import err, print_figures, progress_bar
 from boonart.works import Ranker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from boonart.evaluation.protocols import PairSet
+    from boonart.evaluation.relation_runs import LoadReranker
+    from boonart.evaluation.retrieval import BoolArray
+    from boonart.ports import EncoderModel
 
 app = typer.Typer(help="Measure retrieval quality after the benchmark protocols.", no_args_is_help=True)
 
@@ -118,12 +126,94 @@ def works(
     measure("works", pairs, None, Choice(encoder, rerank, candidates, json_file))
 
 
+@app.command()
+def relations(
+    works_file: Annotated[
+        Path | None, typer.Option("--works", help="A gallery's works.jsonl with twins; the sample gallery by default.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    encoder: EncoderOption = "",
+    json_file: JsonOption = None,
+) -> None:
+    """Twins that differ in the relation alone: text, image and group score of the four rankers."""
+    from boonart.evaluation.relation_runs import evaluate_relations, gallery_twins
+    from boonart.sample.gallery import committed_gallery
+
+    cases = gallery_twins(works_file or committed_gallery(), split)
+    probe(
+        "relations",
+        lambda *given: evaluate_relations(given[0], given[1], cases, given[2], given[3]),
+        encoder,
+        json_file,
+    )
+
+
+@app.command()
+def pairs(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help='A JSON list of {"image", "caption", "swapped"}; Flickr8k\'s dev captions by default.'),
+    ] = None,
+    data: DataOption = None,
+    encoder: EncoderOption = "",
+    json_file: JsonOption = None,
+) -> None:
+    """How often a picture prefers its caption to one with the roles exchanged."""
+    from boonart.evaluation.datasets import flickr8k as read
+    from boonart.evaluation.relation_runs import evaluate_pairs, exchanged_pairs
+    from boonart.evaluation.relations import read_pairs
+
+    found = read_pairs(file) if file is not None else exchanged_pairs(read(data_folder(data), "dev"))
+
+    def run(
+        model: EncoderModel, load: LoadReranker, rankers: tuple[str, ...], advance: Callable[[int], None]
+    ) -> dict[str, float]:
+        return evaluate_pairs(model, load, found, rankers, advance)
+
+    probe("pairs", run, encoder, json_file)
+
+
 def data_folder(given: Path | None) -> Path:
     """The folder of benchmark data: as given, from `BOONART_DATA`, or beside the project."""
     return given or Path(os.environ.get("BOONART_DATA", "../shared/data"))
 
 
-def measure(name: str, pairs, relevant, choice: Choice, *, split: str = "") -> None:  # type: ignore[no-untyped-def]
+def probe(
+    name: str,
+    run: Callable[[EncoderModel, LoadReranker, tuple[str, ...], Callable[[int], None]], dict[str, float]],
+    encoder: str,
+    json_file: Path | None,
+) -> None:
+    """Run a relation probe with every ranker there is, print its figures and write them where asked."""
+    from functools import partial
+
+    from boonart.encoders.catalogue import load_encoder
+    from boonart.errors import ModelNotAvailable
+    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.settings import read_settings
+    from boonart.vitr.weights import find_weights, load_reranker
+
+    settings = read_settings(encoder=encoder or None)
+    model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
+    rankers: tuple[str, ...] = ("global", "late", "vitr", "role", "default")
+    try:
+        find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
+    except ModelNotAvailable as error:
+        err.print(f"Only the global vectors are measured: {error.message}", style="yellow")
+        raise
+    load = partial(
+        load_reranker, "auto", encoder_card=model.card, models_folder=settings.models_folder, device=settings.device
+    )
+    with stopwatch() as watch, progress_bar() as bar:
+        task = bar.add_task(name, total=None)
+        figures = run(model, lambda index: load(index=index), rankers, lambda done: bar.advance(task, done))
+    print_figures(name, figures)
+    if json_file is not None:
+        Measurement(name, figures, {"encoder": model.card.id}, this_machine(), watch.seconds).write(json_file)
+        err.print(f"Written to {json_file}.")
+
+
+def measure(name: str, pairs: PairSet, relevant: BoolArray | None, choice: Choice, *, split: str = "") -> None:
     """Run one protocol, print its figures and write them where asked.
 
     Args:
@@ -138,7 +228,7 @@ def measure(name: str, pairs, relevant, choice: Choice, *, split: str = "") -> N
         task = bar.add_task(name, total=len(pairs))
 
         def total(count: int) -> None:
-            bar.update(task, total=bar.tasks[0].total + count if bar.tasks[0].total else count)
+            bar.update(task, total=len(pairs) + count)
 
         figures, models = run_protocol(
             settings,
@@ -149,7 +239,11 @@ def measure(name: str, pairs, relevant, choice: Choice, *, split: str = "") -> N
             extend=total,
             advance=lambda done: bar.advance(task, done),
         )
-    what = {"ranker": choice.rerank.value, "candidates": choice.candidates, **models}
+    what: dict[str, str | int | float | bool] = {
+        "ranker": choice.rerank.value,
+        "candidates": choice.candidates,
+        **models,
+    }
     if split:
         what["split"] = split
     print_figures(f"{name}: {', '.join(f'{key} {value}' for key, value in what.items())}", figures)

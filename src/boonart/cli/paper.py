@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,9 +107,16 @@ def known_answers(collection: str) -> dict[str, frozenset[str]]:
     """Ids of the right works by query; known for the sample gallery alone."""
     if collection != "sample":
         return {}
-    from boonart.sample.gallery import table1_answers
+    from boonart.evaluation.paper import TABLE1_QUERIES
+    from boonart.sample.gallery import committed_gallery
 
-    return {query: frozenset({work_id}) for query, work_id in table1_answers().items()}
+    right: dict[str, frozenset[str]] = {}
+    for line in committed_gallery().read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        for number in record["table1"]:
+            query = TABLE1_QUERIES[number - 1]
+            right[query] = right.get(query, frozenset()) | {record["id"]}
+    return right
 
 
 def _show_table1(compared: list[Comparison]) -> None:

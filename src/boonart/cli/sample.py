@@ -16,12 +16,19 @@ def register(app: typer.Typer) -> None:
 
 
 def sample(
-    folder: Annotated[Path, typer.Option("--out", help="Folder for works.jsonl and images.")] = Path("sample"),
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for works.jsonl and pictures.")] = Path(
+        "sample"
+    ),
+    seed: Annotated[int, typer.Option(help="Another seed paints another gallery.")] = 2023,
 ) -> None:
     """Paint the sample gallery: some 300 paintings with titles, descriptions and scene graphs."""
     from boonart.sample.gallery import write_gallery
 
     with progress_bar() as bar:
         task = bar.add_task("painting", total=None)
-        written = write_gallery(folder, progress=lambda done, total: bar.update(task, completed=done, total=total))
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        written = write_gallery(folder, seed, show)
     err.print(f"The gallery is at {written}.")

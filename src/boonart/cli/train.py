@@ -1,7 +1,128 @@
-"""`boonart train`: the heads of the starter encoder, and the relation network."""
+"""`boonart train`: the starter encoder, and the relation network."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
 import typer
 
+from boonart.cli.evaluate import data_folder
+from boonart.cli.output import err, print_figures, progress_bar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as ProgressBar
+    from rich.progress import TaskID
+
 app = typer.Typer(help="Train the models that the project ships, or your own.", no_args_is_help=True)
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder for encoded features, kept between runs.", envvar="BOONART_CACHE"),
+]
+
+
+@app.command()
+def encoder(
+    data: Annotated[Path | None, typer.Option(help="Folder with flickr8k; as for evaluate.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, card and checkpoints.")] = Path(
+        "trained/starter"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    cache: CacheOption = None,
+) -> None:
+    """Train the starter encoder's tuned part on Flickr8k, choosing by its dev split.
+
+    Interrupted, the same command goes on with the next epoch.
+    """
+    from boonart.training.encoder import train_encoder
+    from boonart.training.encoder_export import export_encoder
+    from boonart.training.encoder_run import EncoderTraining
+
+    config = EncoderTraining(seed=seed)
+    with progress_bar() as bar:
+        result = train_encoder(
+            config,
+            data_folder(data),
+            out,
+            cache=cache_folder(cache),
+            progress=_tasks(bar),
+            log=lambda line: bar.console.print(line),
+        )
+    figures = {f"flickr8k.dev.{name}": value for name, value in result.figures.items()}
+    card = export_encoder(result.network, config, out, figures)
+    print_figures(f"{card.id}, {result.seconds:.0f} s", figures)
+    err.print(f"The weights are in {out}.")
+
+
+@app.command()
+def vitr(
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="Captioned pictures: captions.jsonl, works.jsonl, Karpathy JSON or RefCOCOg."),
+    ],
+    encoder: Annotated[str, typer.Option(help="Encoder whose features are compared.")] = "starter",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, card and state.")] = Path(
+        "trained/vitr-starter"
+    ),
+    preset: Annotated[str, typer.Option(help="starter, or paper: the paper's sizes, loss and schedule.")] = "starter",
+    scenes: Annotated[int, typer.Option(help="Generated scenes to train on beside the data.", min=0)] = 0,
+    dev_scenes: Annotated[int, typer.Option(help="Generated scenes to choose by.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    cache: CacheOption = None,
+) -> None:
+    """Train the relation network on an encoder's features.
+
+    Interrupted, the same command goes on where it stopped.
+    """
+    from boonart.encoders.catalogue import load_encoder
+    from boonart.errors import InvalidRequest
+    from boonart.settings import read_settings
+    from boonart.training.vitr import Report, paper_preset, starter_preset
+    from boonart.training.vitr_run import VitrData, train_vitr
+
+    presets = {"starter": starter_preset, "paper": paper_preset}
+    if preset not in presets:
+        raise InvalidRequest(f"There is no preset {preset!r}.", hint="Choose starter or paper.", field="preset")
+    settings = read_settings()
+    model = load_encoder(encoder, models_folder=settings.models_folder, device=settings.device)
+    with progress_bar() as bar:
+        tasks = _tasks(bar)
+
+        def tell(report: Report) -> None:
+            loss = sum(report.losses.values())
+            tasks(f"{report.head.value}, loss {loss:.3f}", report.step, report.steps)
+
+        card = train_vitr(
+            replace(presets[preset](), seed=seed),
+            model,
+            VitrData(tuple(data), cache_folder(cache), scenes, dev_scenes, seed=seed + 1),
+            out,
+            paper_sizes=preset == "paper",
+            device=settings.device,
+            encoding=tasks,
+            progress=tell,
+        )
+    print_figures(card.id, card.figures)
+    err.print(f"The weights are in {out}.")
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder for encoded features: as given, or the user's cache."""
+    return given or Path(platformdirs.user_cache_dir("boonart"))
+
+
+def _tasks(bar: ProgressBar) -> Callable[[str, int, int], None]:
+    """A progress callback (what, done, total) that gives each kind of work a line of the bar."""
+    tasks: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        kind = what.partition(",")[0]
+        if kind not in tasks:
+            tasks[kind] = bar.add_task(what, total=total)
+        bar.update(tasks[kind], description=what, completed=done, total=total)
+
+    return tell

@@ -1,0 +1,112 @@
+"""`boonart explain` and `boonart reindex`: why a work matched, and the same works under other models."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boonart.cli.output import err, progress_bar
+from boonart.errors import ConfigurationError, InvalidQuery, WorkNotFound
+from boonart.works import Query, Ranker, Target, WordMap
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("explain")(explain)
+    app.command("reindex")(reindex)
+
+
+def explain(
+    text: Annotated[str, typer.Argument(help="The query; its words are looked for in the picture.")],
+    work_id: Annotated[str, typer.Option("--work", help="Id of the work.")],
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Its collection.")] = "sample",
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("explanation.png"),
+    ranker: Annotated[Ranker, typer.Option(help="Whose attention to show.")] = Ranker.DEFAULT,
+) -> None:
+    """Draw where each word of a query looked in a work's picture.
+
+    Example:
+      boonart explain "a man sitting with his dog" --work sample-004 -o out.png
+    """
+    from boonart.bootstrap import build
+    from boonart.encoders.pictures import decode
+    from boonart.settings import read_settings
+    from boonart.vitr.explain import draw
+
+    if not text.strip():
+        raise InvalidQuery("The query is empty.", hint="Give at least one word.", field="text")
+    parts = build(read_settings())
+
+    async def run() -> tuple[tuple[WordMap, ...], bytes]:
+        try:
+            if parts.reranker is None:
+                raise ConfigurationError(
+                    f"There are no reranker weights for {parts.encoder.card.id}, so nothing can be explained.",
+                    hint="Train them: boonart train vitr --help",
+                )
+            found = await parts.index.get(collection, [work_id])
+            if not found:
+                raise WorkNotFound(f"There is no work {work_id!r} in {collection}.")
+            count = await parts.index.count(collection)
+            query = Query(
+                collection,
+                text=text,
+                target=Target.WORKS,
+                limit=1_000,
+                candidates=min(1_000, count),
+                rerank=ranker,
+                explain=True,
+            )
+            answer = await parts.search.run(query)
+            maps = next((hit.explanation for hit in answer.hits if hit.work.id == work_id), ())
+            picture = await asyncio.to_thread(parts.pictures.read, collection, found[0].picture.key, "display")
+            return maps, picture[0]
+        finally:
+            await parts.close()
+
+    maps, data = asyncio.run(run())
+    if not maps:
+        raise WorkNotFound(f"{work_id!r} is not among the first 1,000 hits of this query.")
+    out.write_bytes(draw(decode(data), maps))
+    err.print(f"The drawing is {out}.")
+
+
+def reindex(
+    collection: Annotated[str, typer.Argument(help="The collection to encode anew.")],
+) -> None:
+    """Encode a collection anew with the configured models, then switch to the result in one step.
+
+    Searches in another process go on in the old version until the switch.
+    """
+    from boonart.bootstrap import build
+    from boonart.encoders.pictures import decode, dominant_colour, renditions
+    from boonart.records import IngestReport, PictureTools, Progress
+    from boonart.reindexing import reindex as run_reindex
+    from boonart.settings import read_settings
+
+    parts = build(read_settings())
+    with progress_bar() as bar:
+        task = bar.add_task(collection, total=None)
+
+        def show(now: Progress) -> None:
+            bar.update(task, completed=now.done, total=now.total)
+
+        async def run() -> IngestReport:
+            try:
+                return await run_reindex(
+                    collection,
+                    parts.encoder,
+                    parts.index,
+                    parts.pictures,
+                    PictureTools(decode, renditions, dominant_colour),
+                    reranker=parts.reranker,
+                    on_progress=show,
+                )
+            finally:
+                await parts.close()
+
+        report = asyncio.run(run())
+    err.print(f"{collection}: {report.indexed:,} works under {parts.encoder.card.id} in {report.seconds:.1f} s.")
