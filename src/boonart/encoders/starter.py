@@ -18,9 +18,10 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 from PIL import Image
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from boonart.encoders.starter_network import (
@@ -36,7 +37,7 @@ from boonart.encoders.starter_network import (
     normalised,
 )
 from boonart.errors import ModelFileError, ModelNotAvailable
-from boonart.works import Float32Array, ImageEmbedding, ModelCard, Picture, TextEmbedding, UInt8Array
+from boonart.works import GRID, Float32Array, ImageEmbedding, ModelCard, Picture, TextEmbedding, UInt8Array
 
 WEIGHTS_FILE, CARD_FILE = "starter.safetensors", "card.json"
 IMAGE_BATCH, TEXT_BATCH = 8, 64
@@ -74,7 +75,7 @@ class StarterEncoder:
         self._device = torch.device(device)
         network = network.eval().requires_grad_(False)
         self._text = network.text.to(self._device)
-        self._image = _folded(network.image).to(self._device)
+        self._image = folded(network.image).to(self._device)
         self._tokenizer = tokenizer
         self._card = card
 
@@ -150,32 +151,34 @@ class StarterEncoder:
         return found
 
     def prepare_images(self, pictures: Sequence[Picture]) -> UInt8Array:
-        """Pictures in the network's size, their proportions given up: (B, 224, 224, 3) uint8."""
+        """Pictures in the network's size, their proportions given up: (B, 288, 288, 3) uint8."""
         return np.stack([_squashed(picture.pixels) for picture in pictures])
 
     def forward_images(self, pixels: UInt8Array) -> tuple[Tensor, Tensor]:
-        """Normalised vectors (B, D) and maps (B, 1280, 7, 7), float32 on the CPU.
+        """Normalised vectors (B, D) and regions (B, 1280, 7, 7), float32 on the CPU.
 
         The vector is the mean of the picture's own and its mirror image's: twice the work, about one point of
-        recall@1. The map is of the picture as it is.
+        recall@1. The regions are of the picture as it is, averaged from the
+        network's 9 x 9 map.
         """
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             values = batch.float().div_(255.0).sub_(PICTURE_MEAN).div_(PICTURE_STD)
             vectors, features = self._image(torch.cat([values, values.flip(3)]))
             plain, mirrored = normalised(vectors).chunk(2)
-            return normalised(plain + mirrored).cpu(), features[: len(values)].float().cpu()
+            regions = functional.adaptive_avg_pool2d(features[: len(values)].float(), GRID)
+            return normalised(plain + mirrored).cpu(), regions.cpu()
 
-    def finish_images(self, vectors: Tensor, features: Tensor) -> list[ImageEmbedding]:
-        """Cut the maps into 49 regions each."""
-        regions = features.flatten(2).transpose(1, 2).numpy().astype(np.float16)  # (B, 49, 1280)
+    def finish_images(self, vectors: Tensor, regions: Tensor) -> list[ImageEmbedding]:
+        """Each picture's 49 regions in a row."""
+        rows = regions.flatten(2).transpose(1, 2).numpy().astype(np.float16)  # (B, 49, 1280)
         return [
             ImageEmbedding(vector, np.ascontiguousarray(tokens))
-            for vector, tokens in zip(vectors.numpy(), regions, strict=True)
+            for vector, tokens in zip(vectors.numpy(), rows, strict=True)
         ]
 
 
-def _folded(tower: ImageTower) -> ImageTower:
+def folded(tower: ImageTower) -> ImageTower:
     """A copy of the tower for inference, each norm folded into the convolution before it."""
     tower = copy.deepcopy(tower)
     for parent in [*tower.modules()]:

@@ -79,6 +79,25 @@ def works(data: Path, name: str) -> list[CollectionWork]:
     return [CollectionWork(_work(record), folder / record["image"]) for record in _records(folder / "works.jsonl")]
 
 
+def works_file(file: Path, *, split: str = "") -> list[CollectionWork]:
+    """The works of any works.jsonl, in file order.
+
+    Args:
+        split: only the records whose `split` is this one; all where it is empty.
+
+    Raises:
+        SourceError: the file is not there, or no record is of this split.
+    """
+    found = [
+        CollectionWork(_work(record), file.parent / record["image"])
+        for record in _records(file)
+        if not split or record.get("split") == split
+    ]
+    if not found:
+        raise SourceError(f"{file} holds no works{f' of the split {split!r}' if split else ''}.")
+    return found
+
+
 def subject_queries(collection: list[CollectionWork]) -> SubjectQueries:
     """Every last part of a subject path that 5 to 150 works hold, lower-cased, in alphabetical order."""
     held = [{path.rsplit(" > ", 1)[-1].lower() for path in item.work.subjects} for item in collection]
@@ -90,11 +109,22 @@ def subject_queries(collection: list[CollectionWork]) -> SubjectQueries:
 
 def _work(record: dict[str, Any]) -> Work:
     """A record as a `Work`; null fields become empty."""
-    texts = {
-        name: record.get(name) or ""
-        for name in ("title", "artist", "date", "medium", "description", "source_url", "credit", "image")
-    }
-    return Work(id=record["id"], subjects=tuple(record.get("subjects") or ()), **texts)
+
+    def text(name: str) -> str:
+        return str(record.get(name) or "")
+
+    return Work(
+        id=record["id"],
+        title=text("title"),
+        artist=text("artist"),
+        date=text("date"),
+        medium=text("medium"),
+        description=text("description"),
+        subjects=tuple(record.get("subjects") or ()),
+        source_url=text("source_url"),
+        credit=text("credit"),
+        image=text("image"),
+    )
 
 
 def _records(file: Path) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,8 @@ def best_ranks(scores: FloatArray, relevant: BoolArray) -> IntArray:
     if not relevant.any(axis=1).all():
         raise ValueError("every query needs at least one relevant candidate")
     best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
-    return 1 + ((scores >= best) & ~relevant).sum(axis=1)
+    ranks: IntArray = 1 + ((scores >= best) & ~relevant).sum(axis=1)
+    return ranks
 
 
 def recall(ranks: IntArray, cuts: Sequence[int] = CUTS) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from boonart.encoders.starter import CARD_FILE, WEIGHTS_FILE, dimensions, save_weights
 from boonart.encoders.starter_network import EFFICIENTNET, MINILM, StarterNetwork
-from boonart.training.encoder import EncoderTraining
+from boonart.training.encoder_run import EncoderTraining
 from boonart.works import ModelCard
 
 DATA = (
@@ -20,7 +20,7 @@ LICENCE = (
     "Apache-2.0 for the tuned weights; EfficientNet-Lite2 and MiniLM-L6 Apache-2.0 in their packages. Trained on"
     " Flickr8k, which its authors offer for research and education."
 )
-DESCRIPTION = "EfficientNet-Lite2 and MiniLM-L6 in one space, tuned on captioned photographs; 224 x 224 pixels."
+DESCRIPTION = "EfficientNet-Lite2 and MiniLM-L6 in one space, tuned on captioned photographs; 288 x 288 pixels."
 
 
 def export_encoder(

@@ -43,7 +43,12 @@ def find_all(words: Tensor, images: Tensor, held: Tensor, scale: Tensor) -> Tens
 
     Args:
         held: (W, B) bool, at least one picture a word.
+
+    Returns:
+        The mean over the words, 0 without any.
     """
+    if not len(words):
+        return scale * 0
     targets = held.to(words.dtype)
     targets = targets / targets.sum(dim=1, keepdim=True)
     return -(targets * (scale * words @ images.T).log_softmax(dim=1)).sum(dim=1).mean()

@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from boonart.encoders.starter_network import EFFICIENTNET, MAP_CHANNELS, StarterNetwork, normalised
+from boonart.encoders.starter_network import EFFICIENTNET, MAP_CHANNELS, TEXT_WIDTH, StarterNetwork, normalised
 from boonart.evaluation import datasets
 from boonart.training import encoder_texts
-from boonart.training.encoder_features import Progress, TrunkViews, load_trunk_views, silent
+from boonart.training.encoder_features import FORMAT, Progress, TrunkViews, load_trunk_views, silent
 
 MASK = 103
 """Id of the word piece that stands for a masked one."""
@@ -44,7 +44,7 @@ class Batch:
     """B pictures and what is said of them.
 
     Attributes:
-        trunk: (B, 208, 7, 7) float32.
+        trunk: (B, 208, 9, 9) float32.
         texts: word pieces of B captions, then of W words, then of C class names.
         likeness: (B, B) cosine between the pictures' captions by the untuned text model.
         held: (W, B) bool, which picture holds which word.
@@ -67,10 +67,7 @@ class TrainingSet:
         sentences: (N, 384) normalised mean of the captions' untuned vectors.
         untuned: pooled outputs of the untuned models, see `_untuned`.
         words: searched for alone, with their word pieces.
-        word_vectors: (W, 4, 384) untuned vectors of each word in four wordings.
         class_ids: for each class its names' word pieces.
-        class_vectors: (1000, 384) mean of the untuned vectors of its names.
-        probabilities: (N, 1000) of the untuned classifier.
     """
 
     views: TrunkViews
@@ -79,13 +76,10 @@ class TrainingSet:
     untuned: dict[str, Tensor]
     words: encoder_texts.WordList
     word_ids: list[list[list[int]]]
-    word_vectors: Tensor
     class_ids: list[list[list[int]]]
-    class_vectors: Tensor
-    probabilities: Tensor
 
     def pictures(self, rows: npt.NDArray[np.intp], rng: np.random.Generator) -> tuple[Tensor, npt.NDArray[np.intp]]:
-        """A random view of each picture in `rows`: (B, 208, 7, 7) float32, and which views these are."""
+        """A random view of each picture in `rows`: (B, 208, 9, 9) float32, and which views these are."""
         views = rng.integers(len(self.views.views), size=len(rows))
         picked = [self.views.views[view][row] for view, row in zip(views, rows, strict=True)]
         return torch.from_numpy(np.stack(picked).astype(np.float32)).permute(0, 3, 1, 2), views
@@ -104,7 +98,7 @@ class TrainingSet:
         classes = self._classes(rows, rng, settings.classes)
         texts += [self.word_ids[word][rng.integers(len(self.word_ids[word]))] for word in words]
         texts += [self.class_ids[name][rng.integers(len(self.class_ids[name]))] for name in classes]
-        return Batch(trunk, texts, likeness, held, self.probabilities[rows][:, classes])
+        return Batch(trunk, texts, likeness, held, self.untuned["probabilities"][rows][:, classes])
 
     def _words(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
         """Words that some picture of the batch holds, frequent ones no more often than rare ones."""
@@ -115,7 +109,7 @@ class TrainingSet:
         """Half of them the classes that the batch shows most, the others at random."""
         if not count:
             return np.zeros(0, dtype=np.intp)
-        mass = self.probabilities[rows].sum(dim=0).numpy()
+        mass = self.untuned["probabilities"][rows].sum(dim=0).numpy()
         order = np.argsort(-mass)
         most = order[: count // 2]
         others = rng.choice(order[count // 2 :], size=count - len(most), replace=False)
@@ -149,9 +143,9 @@ def load_training_set(
         captions.append(list(zip(plain, exchanged, strict=True)))
     words = encoder_texts.words_of([item.captions for item in items], fewest=4, largest_share=0.3)
     names = encoder_texts.class_names()
-    untuned = _untuned(network, captions, trunk, cache)
     word_ids = [pieces(_wordings(word)) for word in words.words]
     class_ids = [pieces([text for name in group for text in _wordings(name)]) for group in names]
+    untuned = _untuned(network, captions, word_ids, class_ids, trunk, cache)
     return TrainingSet(
         views=trunk,
         captions=captions,
@@ -159,10 +153,7 @@ def load_training_set(
         untuned=untuned,
         words=words,
         word_ids=word_ids,
-        word_vectors=_grouped_vectors(network, word_ids),
         class_ids=class_ids,
-        class_vectors=torch.stack([_grouped_vectors(network, [group])[0].mean(dim=0) for group in class_ids]),
-        probabilities=untuned["probabilities"],
     )
 
 
@@ -178,14 +169,20 @@ def _masked(ids: list[int], rng: np.random.Generator, share: float) -> list[int]
 
 
 def _untuned(
-    network: StarterNetwork, captions: list[list[tuple[list[int], list[int]]]], views: TrunkViews, cache: Path
+    network: StarterNetwork,
+    captions: list[list[tuple[list[int], list[int]]]],
+    words: list[list[list[int]]],
+    classes: list[list[list[int]]],
+    views: TrunkViews,
+    cache: Path,
 ) -> dict[str, Tensor]:
-    """What the untuned models say of captions and pictures, computed once for these.
+    """What the untuned models say of texts and pictures, computed once for these.
 
-    `captions` (N, most captions, 384), zero where a picture has fewer; `pooled` (V, N, 2560) float16;
-    `probabilities` (N, 1000).
+    `captions` (N, most captions, 384) float16, zero where a picture has fewer; `words` (W, 4, 384), each word in
+    four wordings; `classes` (1000, 384), the mean over a class's names; `pooled` (V, N, 2560) float16;
+    `probabilities` (N, 1000) of the untuned classifier.
     """
-    identity = [len(views.views), [[plain for plain, _ in group] for group in captions]]
+    identity = [FORMAT, len(views.views), [[plain for plain, _ in group] for group in captions]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     file = cache / "untuned" / f"{key}.safetensors"
     if not file.is_file():
@@ -195,6 +192,8 @@ def _untuned(
             "captions": _sentences(network, captions).half(),
             "pooled": pooled.half(),
             "probabilities": _class_probabilities(pooled[0]),
+            "words": torch.stack(_group_vectors(network, words) or [torch.zeros((4, TEXT_WIDTH))])[: len(words)],
+            "classes": torch.stack([group.mean(dim=0) for group in _group_vectors(network, classes)]),
         }
         unfinished = file.with_suffix(".partial")
         safetensors.torch.save_file(found, unfinished)
@@ -203,22 +202,16 @@ def _untuned(
 
 
 def _sentences(network: StarterNetwork, captions: list[list[tuple[list[int], list[int]]]]) -> Tensor:
-    ids = [plain for group in captions for plain, _ in group]
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        vectors = encoder_texts.text_vectors(network.text, ids, untuned=True).float()
-    stored = torch.zeros((len(captions), max(len(group) for group in captions), vectors.shape[1]))
-    places = [(row, place) for row, group in enumerate(captions) for place in range(len(group))]
-    rows, columns = torch.tensor(places).T
-    stored[rows, columns] = vectors
-    return stored
+    groups = _group_vectors(network, [[plain for plain, _ in group] for group in captions])
+    return torch.nn.utils.rnn.pad_sequence(groups, batch_first=True)
 
 
-def _grouped_vectors(network: StarterNetwork, groups: list[list[list[int]]]) -> Tensor:
-    """(G, texts a group, 384) untuned vectors of equally large groups."""
+def _group_vectors(network: StarterNetwork, groups: list[list[list[int]]]) -> list[Tensor]:
+    """For each group of texts their untuned vectors, (texts of the group, 384)."""
     ids = [pieces for group in groups for pieces in group]
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         vectors = encoder_texts.text_vectors(network.text, ids, untuned=True).float()
-    return vectors.reshape(len(groups), -1, vectors.shape[1]).clone()
+    return list(torch.split(vectors, [len(group) for group in groups]))
 
 
 def _pooled(network: StarterNetwork, view: npt.NDArray[np.float16]) -> Tensor:
@@ -235,4 +228,5 @@ def _class_probabilities(pooled: Tensor) -> Tensor:
     """(N, 1000) by the untuned classifier, from pooled features (N, 2560)."""
     weights = torch.load(EFFICIENTNET.locate(), map_location="cpu", weights_only=True)
     logits = pooled[:, :MAP_CHANNELS] @ weights["_fc.weight"].T + weights["_fc.bias"]
-    return logits.softmax(dim=1)
+    probabilities: Tensor = logits.softmax(dim=1)
+    return probabilities

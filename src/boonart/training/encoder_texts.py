@@ -9,20 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from boonart.encoders.starter_network import MAX_TOKENS, MINILM_TOKENIZER, TextTower
+from boonart.encoders.starter_network import MAX_TOKENS, MINILM_TOKENIZER, TEXT_WIDTH, TextTower
 
 CHUNK = 128
 """Texts of like length that go through the network together, so that little is spent on padding."""
 
 _COMMON = frozenset(
-    "a an the and or of in on at to with by for from as is are was be being been it its his her their him she he"
-    " they them this that these those there which who while into onto over up down out off through near next"
-    " behind between around front top side two three four one some several other another each very has have"
-    " having wearing looking holds looks wears standing stands".split()
+    re.findall(
+        r"\w+",
+        "a an the and or of in on at to with by for from as is are was be being been it its his her their him she"
+        " he they them this that these those there which who while into onto over up down out off through near"
+        " next behind between around front top side two three four one some several other another each very has"
+        " have having wearing looking holds looks wears standing stands",
+    )
 )
 
 
@@ -105,6 +108,8 @@ def in_chunks(ids: Sequence[Sequence[int]], size: int = CHUNK) -> list[tuple[Ten
 
 def text_vectors(tower: TextTower, ids: Sequence[Sequence[int]], *, untuned: bool = False) -> Tensor:
     """Pooled vectors (M, D) of texts, or MiniLM's own (M, 384) with `untuned`; not normalised."""
+    if not ids:
+        return torch.zeros((0, TEXT_WIDTH if untuned else tower.project.out_features))
     rows, vectors = [], []
     for places, pieces, padding in in_chunks(ids):
         tokens = tower.transform(tower.embed(pieces), padding)

@@ -123,7 +123,7 @@ def encode_texts(
             progress("texts", len(found), len(texts))
         width = encoder.card.dimensions["Wt"]
         tokens = [np.zeros((0, width), dtype=np.float16), *(embedding.tokens for embedding in found)]
-        np.save(folder / "tokens.npy", np.concatenate(tokens))
+        np.save(folder / "tokens.npy", np.concatenate([rows.reshape(-1, width) for rows in tokens]))
         (folder / "words.json").write_text(json.dumps([embedding.words for embedding in found]), encoding="utf-8")
         vectors = [embedding.global_vector for embedding in found]
         _save_last(folder / "vectors.npy", np.stack(vectors).astype(np.float32))

@@ -14,7 +14,7 @@ from boonart.training.encoder_export import export_encoder
 pytestmark = pytest.mark.integration
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (20, 40, 200), "yellow": (220, 210, 30)}
 TOY = EncoderTraining(
-    epochs=2, size=16, views=2, batch=4, words=2, classes=2, warm_epochs=2, tuned_blocks=0, frozen_text_layers=5
+    size=16, views=2, batch=4, words=2, classes=2, warm_epochs=2, image_epochs=2, joint_epochs=1, frozen_text_layers=5
 )
 
 
@@ -26,48 +26,58 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Plain squares in four colours, said in words."""
-    folder = tmp_path / "flickr8k"
+    root = tmp_path_factory.mktemp("data")
+    folder = root / "flickr8k"
     folder.mkdir()
     lines = []
-    for number, (split, colour) in enumerate((split, colour) for split in ("train", "dev") for colour in COLOURS):
-        for copy in range(2 if split == "train" else 1):
-            name = f"{number}-{copy}.png"
-            Image.fromarray(np.full((224, 224, 3), COLOURS[colour], dtype=np.uint8)).save(folder / name)
-            captions = [f"a {colour} square on the left", f"{colour} all over"]
-            lines.append(json.dumps({"image": name, "split": split, "captions": captions}))
+    for split, copies in (("train", 4), ("dev", 1)):
+        for colour, values in COLOURS.items():
+            for copy in range(copies):
+                name = f"{split}-{colour}-{copy}.png"
+                Image.fromarray(np.full((224, 224, 3), values, dtype=np.uint8)).save(folder / name)
+                captions = [f"a {colour} square on the left", f"{colour} all over"]
+                lines.append(json.dumps({"image": name, "split": split, "captions": captions}))
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return tmp_path
+    return root
 
 
-def test_a_toy_run_trains_exports_and_loads(data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def epochs(lines: list[str]) -> list[str]:
+    return [line.split("  ")[0] for line in lines if line.endswith("left")]
+
+
+def test_a_toy_run_trains_exports_and_loads(data: Path, cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    result = train_encoder(TOY, data, tmp_path / "out", cache=tmp_path / "cache", log=lines.append)
-    assert set(result.figures) == {
-        f"{way}.R@{cut}" for way in ("text_to_image", "image_to_text") for cut in (1, 5, 10)
-    }
+    result = train_encoder(TOY, data, tmp_path / "out", cache=cache, log=lines.append)
+    assert set(result.figures) == {f"{way}.R@{cut}" for way in ("text_to_image", "image_to_text") for cut in (1, 5, 10)}
     assert result.figures["text_to_image.R@5"] == 100.0  # four pictures
-    assert len(lines) == 2
+    assert epochs(lines) == ["image 1/2", "image 2/2", "joint 1/1"]
     card = export_encoder(result.network, TOY, tmp_path / "starter", result.figures)
     encoder = StarterEncoder.load(tmp_path / "starter", device="cpu")
     assert encoder.card == card
     assert encoder.encode_texts(["a red square"])[0].global_vector.shape == (16,)
 
 
-def test_an_interrupted_run_ends_as_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_as_an_undisturbed_one(data: Path, cache: Path, tmp_path: Path) -> None:
     class Interrupted(Exception):
         pass
 
-    def interrupt(_line: str) -> None:
-        raise Interrupted
+    def interrupt(line: str) -> None:
+        if line.startswith("image 1/2"):
+            raise Interrupted
 
-    undisturbed = train_encoder(TOY, data, tmp_path / "a", cache=tmp_path / "cache")
+    undisturbed = train_encoder(TOY, data, tmp_path / "a", cache=cache)
     with pytest.raises(Interrupted):
-        train_encoder(TOY, data, tmp_path / "b", cache=tmp_path / "cache", log=interrupt)
+        train_encoder(TOY, data, tmp_path / "b", cache=cache, log=interrupt)
     lines: list[str] = []
-    resumed = train_encoder(TOY, data, tmp_path / "b", cache=tmp_path / "cache", log=lines.append)
-    assert len(lines) == 1  # the second epoch alone
+    resumed = train_encoder(TOY, data, tmp_path / "b", cache=cache, log=lines.append)
+    assert epochs(lines) == ["image 2/2", "joint 1/1"]
     for name, weight in undisturbed.network.state_dict().items():
-        torch.testing.assert_close(resumed.network.state_dict()[name], weight, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(resumed.network.state_dict()[name], weight, atol=1e-5, rtol=1e-4)
