@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ import open_clip
 from open_clip.transform import PreprocessCfg
 from torch import nn
 
+from boonart.encoders.torchscript import is_torchscript, read_torchscript
 from boonart.errors import ConfigurationError, ModelFileError, ModelNotAvailable
 
 CONFIG_FILE = "open_clip_config.json"
 """open_clip's own description of a model in a folder."""
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
+_OPENAI_SETTINGS = ("input_resolution", "context_length", "vocab_size")
 TEXT_TOWER_FOLDER = "text_tower"
 """Holds the `config.json` of a text tower from the transformers library."""
 
@@ -60,20 +61,18 @@ def build(config: dict[str, Any], folder: Path | None = None) -> nn.Module:
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
-    """Load safetensors or an original checkpoint; pickles only with weights-only loading.
+    """Load safetensors or an original checkpoint; of pickles and TorchScript archives only the weights are read.
 
     Raises:
         ModelFileError: the file is damaged, unsafe or made for another architecture.
     """
-    if _is_torchscript(file):
-        raise ModelFileError(
-            f"{file.name} is a TorchScript archive, which holds a program beside the weights; it is not loaded.",
-            hint="The same weights as safetensors come with `boonart models pull` (for OpenAI's files: "
-            "open_clip:ARCHITECTURE/openai). Or convert the file where it is trusted: "
-            "torch.save(torch.jit.load(FILE, 'cpu').state_dict(), 'plain.pt').",
-        )
     try:
-        open_clip.factory.load_checkpoint(model, str(file), strict=True, weights_only=True)
+        if is_torchscript(file):
+            _load_openai(model, file)
+        else:
+            open_clip.factory.load_checkpoint(model, str(file), strict=True, weights_only=True)
+    except ModelFileError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelFileError(
@@ -120,8 +119,17 @@ def not_available(name: str) -> ModelNotAvailable:
     )
 
 
-def _is_torchscript(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+def _load_openai(model: nn.Module, file: Path) -> None:
+    """Load one of OpenAI's own files, a TorchScript archive; the program in it is not run."""
+    if not any(isinstance(module, open_clip.transformer.QuickGELU) for module in model.modules()):
+        raise ModelFileError(
+            f"{file.name} is a TorchScript archive as OpenAI publishes them; those networks use QuickGELU, and this "
+            "architecture does not.",
+            hint="Name the architecture with its tag, as in --architecture ViT-L-14/openai.",
+        )
+    state = {
+        name: tensor
+        for name, tensor in read_torchscript(file).items()
+        if name not in _OPENAI_SETTINGS and name.rsplit(".", 1)[-1] != "attn_mask"
+    }
+    model.load_state_dict(state, strict=True)

@@ -1,8 +1,11 @@
 """Pulling, importing and loading encoders, with small models in the weights' place."""
 
 import json
+import pickle
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from boonart.encoders.catalogue import (
 )
 from boonart.encoders.open_clip import CONFIG_FILE, WEIGHT_FILES, build
 from boonart.encoders.open_clip_files import TEXT_TOWER_FOLDER
+from boonart.encoders.torchscript import read_torchscript
 from boonart.errors import BoonArtError, ConfigurationError, ModelFileError, ModelNotAvailable
 
 pytestmark = pytest.mark.integration
@@ -150,14 +154,76 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "models").glob("*"))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore:.*torch.jit.*:FutureWarning")
-def test_a_torchscript_archive_is_refused_with_the_ways_out(tmp_path: Path) -> None:
+SCRIPTING = pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:FutureWarning", "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
+)
+
+
+def archived(model: torch.nn.Module, file: Path) -> Path:
+    """A TorchScript archive such as OpenAI published CLIP in."""
+    inputs = {"encode_image": torch.zeros(1, 3, 64, 64), "encode_text": torch.zeros(1, 24, dtype=torch.long)}
+    torch.jit.save(torch.jit.trace_module(model.eval(), inputs, check_trace=False), str(file))
+    return file
+
+
+@SCRIPTING
+def test_openais_own_archives_give_their_weights_without_being_run(tmp_path: Path) -> None:
+    config = {**PLAIN, "quick_gelu": True}
+    torch.manual_seed(4)
+    model = build({"model_cfg": config})
+    archive = archived(model, tmp_path / "ViT-tiny.pt")
+    (tmp_path / "small.json").write_text(json.dumps(config))
+    models = tmp_path / "models"
+    import_model(archive, models_folder=models, architecture=str(tmp_path / "small.json"), name="mine")
+    found = load_encoder("mine", models_folder=models, device="cpu").encode_texts(["a red cow"])[0]
+    with torch.no_grad():
+        own: Any = model
+        ids = open_clip.SimpleTokenizer(context_length=24)(["a red cow"])
+        expected = own.encode_text(ids, normalize=True).numpy()[0]
+    np.testing.assert_allclose(found.global_vector, expected, atol=1e-6)
+
+
+@SCRIPTING
+def test_openais_own_archives_need_their_own_activation(tmp_path: Path) -> None:
+    """Without QuickGELU the weights would load, and all vectors be a little wrong."""
     _, architecture = saved(tmp_path)
-    archive = tmp_path / "ViT-L-14.pt"
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), str(archive))
-    with pytest.raises(ModelFileError, match="TorchScript archive") as error:
+    archive = archived(build({"model_cfg": PLAIN}), tmp_path / "ViT-tiny.pt")
+    with pytest.raises(ModelFileError, match="QuickGELU") as error:
         import_model(archive, models_folder=tmp_path / "models", architecture=str(architecture))
-    assert "models pull" in error.value.hint
+    assert "ViT-L-14/openai" in error.value.hint
+
+
+def test_an_archive_that_names_anything_else_is_refused_and_not_run(tmp_path: Path) -> None:
+    witness, archive = tmp_path / "ran", tmp_path / "bad.pt"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("bad/constants.pkl", b"")
+        file.writestr("bad/data.pkl", pickle.dumps(Malice(witness)))
+    with pytest.raises(ModelFileError, match=r"it names .*touch|it names pathlib|it names builtins\.getattr"):
+        read_torchscript(archive)
+    assert not witness.exists()
+
+
+def test_an_archive_whose_tensors_go_beyond_their_data_is_refused(tmp_path: Path) -> None:
+    class Storage:
+        pass
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj: Any) -> Any:
+            return ("storage", torch.FloatStorage, "0", "cpu", 4) if isinstance(obj, Storage) else None
+
+    class Beyond:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return torch._utils._rebuild_tensor_v2, (Storage(), 0, (100,), (1,), False, None)
+
+    stream = BytesIO()
+    Pickler(stream).dump(Beyond())
+    archive = tmp_path / "bad.pt"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("bad/constants.pkl", b"")
+        file.writestr("bad/data.pkl", stream.getvalue())
+        file.writestr("bad/data/0", bytes(16))
+    with pytest.raises(ModelFileError, match="beyond its data"):
+        read_torchscript(archive)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", bytes(2000)])
