@@ -1,27 +1,21 @@
-"""What the routes share: the wired parts, the choice of a collection, and the addresses of pictures."""
+"""What the routes share: the wired parts, the choice of a collection, and whether they work."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
 from boonart.bootstrap import Parts
-from boonart.encoders.pictures import decode
-from boonart.errors import BoonArtError, CollectionNotFound, DeadlineExceeded, NotFound, Unavailable
-from boonart.works import Answer, Candidate, Hit, Picture, Query, StoredPicture
+from boonart.errors import BoonArtError, CollectionNotFound, DeadlineExceeded, Unavailable, WorkNotFound
+from boonart.ports import CollectionInfo
+from boonart.works import Answer, Candidate, Picture, Query
+from boonart_services.gateway.query_pictures import QueryPictures
 
-QUERY_PICTURES = 64
-"""Uploaded pictures that are kept in memory for the page, so that its results have an address."""
 READY_SECONDS = 5.0
-QUERY_SIDE = 512
-"""Longest side of an uploaded query picture that is kept, in pixels."""
+"""How long a proof of readiness holds, in seconds."""
 
 
 @dataclass(slots=True)
@@ -30,15 +24,14 @@ class Context:
 
     Attributes:
         parts: None while the models load.
-        failure: why they could not be loaded.
-        uploads: query pictures by token, the oldest first.
+        pictures: the pictures that people search with.
+        ready_at: when encoder and index last answered, on the monotonic clock; 0 for never.
     """
 
     parts: Parts | None = None
-    failure: BoonArtError | None = None
-    uploads: OrderedDict[str, tuple[Picture, bytes]] = field(default_factory=OrderedDict)
+    pictures: QueryPictures = field(default_factory=QueryPictures)
     ready_at: float = 0.0
-    on_ready: Callable[[], None] | None = None
+    _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def wired(self) -> Parts:
         """The parts.
@@ -58,21 +51,42 @@ class Context:
         """
         if name:
             return name
-        parts = self.wired()
-        names = [item.name for item in await parts.index.collections()]
-        default = parts.settings.default_collection
-        if default in names:
+        found = await self.wired().index.collections()
+        if default := self.default_collection(found):
             return default
-        if len(names) == 1:
-            return names[0]
+        if not found:
+            raise CollectionNotFound(
+                "There is no collection yet.", hint="Make one with `boonart ingest SOURCE --collection NAME`."
+            )
+        names = ", ".join(info.name for info in found)
         raise CollectionNotFound(
-            f"Say which collection to search; there are: {', '.join(names) or 'none yet'}.",
-            hint="Make one with `boonart ingest SOURCE --collection NAME`." if not names else "",
-            field="collection",
+            "The request does not say which collection to search.", hint=f"Name one of: {names}.", field="collection"
         )
 
+    def default_collection(self, found: list[CollectionInfo]) -> str:
+        """The collection that is meant where none is named, or ""."""
+        names = [info.name for info in found]
+        default = self.wired().settings.default_collection
+        if default in names:
+            return default
+        return names[0] if len(names) == 1 else ""
+
+    async def decode(self, data: bytes) -> Picture:
+        """Decode a picture to search with.
+
+        Raises:
+            PictureError: bytes that are no usable picture.
+            Overloaded: too many others wait.
+        """
+        return await self.pictures.decode(data, self.wired().settings.max_picture_bytes)
+
     async def search(self, query: Query) -> tuple[Answer, float]:
-        """Answer a query within the deadline; the answer and its milliseconds."""
+        """Answer a query within the deadline; the answer and its milliseconds.
+
+        Raises:
+            DeadlineExceeded: it took too long.
+            BoonArtError: as `boonart.search.Search.run`.
+        """
         parts = self.wired()
         start = time.perf_counter()
         try:
@@ -80,7 +94,9 @@ class Context:
                 answer = await parts.search.run(query)
         except TimeoutError as error:
             raise DeadlineExceeded(
-                f"No answer within {parts.settings.request_deadline:g} s.", retry_after=2.0
+                f"There was no answer within {parts.settings.request_deadline:g} s.",
+                hint="Ask for fewer candidates, or try again later.",
+                retry_after=2.0,
             ) from error
         return answer, 1000 * (time.perf_counter() - start)
 
@@ -88,77 +104,46 @@ class Context:
         """A stored work.
 
         Raises:
+            CollectionNotFound: no such collection.
             WorkNotFound: there is none of this id.
         """
-        from boonart.errors import WorkNotFound
-
         found = await self.wired().index.get(collection, [work_id])
         if not found:
-            raise WorkNotFound(f"There is no work {work_id!r} in {collection}.")
+            raise WorkNotFound(f"There is no work {work_id[:80]!r} in {collection!r}.")
         return found[0]
 
     async def check_ready(self) -> None:
         """A real inference and a real index query, at most every few seconds.
 
         Raises:
-            Unavailable: one of them failed.
+            Unavailable: one of them failed, or the models are still being loaded.
+            BoonArtError: as the index says.
         """
-        if time.monotonic() - self.ready_at < READY_SECONDS and self.parts is not None:
-            return
         parts = self.wired()
-        encoded = (await parts.encoder.encode_texts(["ready"]))[0]
-        if isinstance(encoded, BoonArtError):
-            raise Unavailable(f"The encoder fails: {encoded.message}")
-        for info in (await parts.index.collections())[:1]:
-            if info.manifest.global_size == len(encoded.global_vector):
-                await parts.index.search(info.name, encoded.global_vector, name="image", limit=1)
-        self.ready_at = time.monotonic()
+        async with self._checking:
+            if self.ready_at and time.monotonic() - self.ready_at < READY_SECONDS:
+                return
+            self.ready_at = 0.0
+            try:
+                async with asyncio.timeout(parts.settings.request_deadline):
+                    await _try_parts(parts, self.default_collection(await parts.index.collections()))
+            except TimeoutError as error:
+                raise Unavailable("Encoder and index do not answer in time.", retry_after=READY_SECONDS) from error
+            self.ready_at = time.monotonic()
 
-    def keep_upload(self, token: str, picture: Picture, thumbnail: bytes) -> None:
-        """Remember an uploaded picture; the oldest is forgotten when there are too many."""
-        self.uploads[token] = (picture, thumbnail)
-        self.uploads.move_to_end(token)
-        while len(self.uploads) > QUERY_PICTURES:
-            self.uploads.popitem(last=False)
 
-    def upload(self, token: str) -> tuple[Picture, bytes]:
-        """An uploaded picture and its thumbnail.
-
-        Raises:
-            NotFound: it was forgotten.
-        """
-        if token not in self.uploads:
-            raise NotFound("That picture is no longer kept.", hint="Upload it again.")
-        return self.uploads[token]
+async def _try_parts(parts: Parts, collection: str) -> None:
+    encoded = (await parts.encoder.encode_texts(["a painting"]))[0]
+    if isinstance(encoded, BoonArtError):
+        raise Unavailable(f"The encoder fails: {encoded.message}", retry_after=READY_SECONDS)
+    for info in await parts.index.collections():
+        # Without a default any collection will do that these models can search.
+        if info.name == collection or (not collection and info.manifest.global_size == len(encoded.global_vector)):
+            await parts.index.search(info.name, encoded.global_vector, name="image", limit=1)
+            return
 
 
 def context(request: Request) -> Context:
     """The gateway's state, for routes."""
     found: Context = request.app.state.context
     return found
-
-
-async def decoded(data: bytes) -> Picture:
-    """Decode in a worker thread."""
-    return await asyncio.to_thread(decode, data)
-
-
-def picture_json(collection: str, work_id: str, stored: StoredPicture) -> dict[str, Any] | None:
-    """Where a work's picture is served; None where it has none."""
-    if not stored.key:
-        return None
-    base = f"/v1/works/{quote(work_id, safe='')}"
-    # The key changes with the picture, so each address may be cached for good.
-    query = urlencode({"collection": collection, "v": stored.key[:12]})
-    return {
-        "thumbnail_url": f"{base}/thumbnail?{query}",
-        "image_url": f"{base}/image?{query}",
-        "width": stored.size[0],
-        "height": stored.size[1],
-        "colour": stored.colour,
-    }
-
-
-def hit_pictures(collection: str, hits: tuple[Hit, ...]) -> list[dict[str, Any] | None]:
-    """The pictures of an answer's hits."""
-    return [picture_json(collection, hit.work.id, hit.picture) for hit in hits]

@@ -7,28 +7,23 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from fastapi.staticfiles import StaticFiles
 
 from boonart.bootstrap import Parts, build
-from boonart.errors import BoonArtError, ConfigurationError
+from boonart.errors import ConfigurationError
 from boonart.settings import Settings
-from boonart_services.gateway import problems
+from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.middleware import Guard
-from boonart_services.gateway.routes import health, page, search, works
-from boonart_services.gateway.schemas import Problem
+from boonart_services.gateway.routes import collections, health, page, search, works
 
 logger = logging.getLogger(__name__)
 
-WEB = Path(__file__).parent / "web"
-DEFAULT_BODY = 96 * 1024 * 1024
-"""Largest body where no settings say otherwise: a picture of 64 MiB as base64, and something to spare."""
+SHUTDOWN_SECONDS = 10
+"""How long requests under way may go on once the server is told to stop."""
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def create_app(
@@ -36,23 +31,25 @@ def create_app(
     *,
     start: Callable[[], Parts] | None = None,
     on_ready: Callable[[], None] | None = None,
-    most_bytes: int = DEFAULT_BODY,
+    on_failure: Callable[[BaseException], None] | None = None,
+    settings: Settings | None = None,
 ) -> FastAPI:
     """The application.
 
     Args:
         parts: the wired parts; whoever passes them closes them.
-        start: makes the parts in the background when the application starts; it closes these itself. Until then
-            every search is answered with 503.
-        on_ready: called once the parts from `start` have answered.
-        most_bytes: largest request body.
+        start: makes the parts in a thread once the application has started; the application closes these itself.
+            Until then every search is answered with 503.
+        on_ready: called once the parts from `start` have answered a first query.
+        on_failure: called with the error where `start` or that query failed.
+        settings: limits, where there are no parts yet to read them from.
     """
     here = Context(parts)
-    here.on_ready = on_ready
+    limits = parts.settings if parts is not None else settings or Settings()
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load(here, start)) if start else None
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(_load(here, start, on_ready, on_failure)) if start else None
         yield
         if loading is not None:
             await loading
@@ -66,71 +63,72 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses={"default": {"model": Problem, "description": "Any error."}},
     )
     app.state.context = here
     problems.install(app)
-    for part in (health, search, works, page):
+    for part in (health, search, works, collections, page):
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
-    app.add_middleware(Guard, most=most_bytes)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    page.install(app)
+    # A picture in base64 is a third larger than the file, and the other fields need something too.
+    app.add_middleware(Guard, most=limits.max_picture_bytes * 3 // 2)
+    openapi.install(app)
     return app
 
 
-async def _load(here: Context, start: Callable[[], Parts]) -> None:
+async def _load(
+    here: Context,
+    start: Callable[[], Parts],
+    on_ready: Callable[[], None] | None,
+    on_failure: Callable[[BaseException], None] | None,
+) -> None:
     """Make the parts and prove that they work."""
     try:
         here.parts = await asyncio.to_thread(start)
         await here.check_ready()
-    except BoonArtError as error:
-        here.failure = error
-        logger.error("cannot serve: %s", error)
+    except Exception as error:
+        if on_failure is None:
+            raise
+        logger.debug("cannot serve", exc_info=True)
+        on_failure(error)
         return
-    if here.on_ready is not None:
-        here.on_ready()
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, every error a problem document."""
-    if app.openapi_schema:
-        return app.openapi_schema
-    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    for path in document["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
-            default = operation["responses"].get("default")
-            if default is not None:
-                default["content"] = {
-                    problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}},
-                }
-    for name in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(name, None)
-    app.openapi_schema = document
-    return document
+    if on_ready is not None:
+        on_ready()
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that is taken, before models are loaded.
+    """Refuse a port that is taken, before anything long is done.
 
     Raises:
         ConfigurationError: the port is taken, or the address is not this machine's.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"Port {port} on {host} cannot be used: {error.strerror}.",
-                hint="Choose another with --port (make demo PORT=8001), or stop what listens there.",
-                field="port",
-            ) from error
+    _listen(host, port).close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # A port on which nobody listens yet can be bound twice.
+        listener.listen(socket.SOMAXCONN)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Port {port} on {host} cannot be used: {error.strerror or error}.",
+            hint="Choose another with --port (make demo PORT=8001), or stop what listens there.",
+            field="port",
+        ) from error
+    return listener
+
+
+def address(host: str, port: int) -> str:
+    """The address at which this machine reaches a server that listens on `host`."""
+    host = _WILDCARDS.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted.
+    """Serve until interrupted. The port is taken first, then the models are loaded.
 
     Args:
         announce: called with the address once searches are answered.
@@ -139,33 +137,26 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         ConfigurationError: the port is taken.
         BoonArtError: the parts could not be made.
     """
-    check_port(settings.host, settings.port)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    listener = _listen(settings.host, settings.port)
+    url = address(settings.host, settings.port)
+    failures: list[BaseException] = []
 
-    def ready() -> None:
-        announce(url)
+    def fail(error: BaseException) -> None:
+        failures.append(error)
+        server.should_exit = True
 
     app = create_app(
         start=lambda: build(settings, server_url=url),
-        on_ready=ready,
-        most_bytes=settings.max_picture_bytes * 3 // 2,
+        on_ready=lambda: announce(url),
+        on_failure=fail,
+        settings=settings,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
     )
-    here: Context = app.state.context
-    stop_on_failure(here, server)
-    server.run()
-    if here.failure is not None:
-        raise here.failure
-
-
-def stop_on_failure(here: Context, server: uvicorn.Server) -> None:
-    """Let the server end when the parts cannot be made, so that the command can say why."""
-    tick = server.on_tick
-
-    async def watching(counter: int) -> bool:
-        return here.failure is not None or await tick(counter)
-
-    server.on_tick = watching  # type: ignore[method-assign]
+    server = uvicorn.Server(config)
+    # Ctrl-C is how one stops it, so it is no error; uvicorn raises it again after its orderly end.
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if failures:
+        raise failures[0]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import re
 import uuid
 
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from boonart_services.gateway.problems import MEDIA_TYPE, TYPE_BASE
+from boonart_services.gateway import problems
+
+logger = logging.getLogger(__name__)
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -22,20 +28,18 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-HEADERS = (
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-)
-
-
-class BodyTooLargeError(Exception):
-    """More bytes than allowed have arrived."""
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+REQUEST_ID = "X-Request-Id"
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Guard:
-    """Gives each request an id, stops bodies that grow too large, and adds the security headers.
+    """Gives each request an id, stops bodies that grow too large, adds the security headers, and answers bugs.
 
     Args:
         most: largest body in bytes, counted while it arrives, so that chunked bodies are stopped too.
@@ -50,45 +54,40 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        arrived = 0
+        request = Request(scope)
+        given = request.headers.get(REQUEST_ID, "")
+        request_id = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
+        request.state.request_id = request_id
+        declared = request.headers.get("content-length", "")
+        arrived = int(declared) if declared.isdigit() and int(declared) > self._most else 0
         started = False
 
         async def counted() -> Message:
             nonlocal arrived
-            message = await receive()
-            arrived += len(message.get("body", b""))
+            if arrived <= self._most:
+                message = await receive()
+                arrived += len(message.get("body", b""))
             if arrived > self._most:
-                raise BodyTooLargeError
+                # Raised where the route reads its body, so that it is answered like every other error.
+                raise HTTPException(
+                    413, f"The body has more than {self._most / 1e6:,.0f} MB.", headers={"Connection": "close"}
+                )
             return message
 
         async def guarded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *HEADERS, (b"x-request-id", request_id.encode())]
+                headers = MutableHeaders(scope=message)
+                headers.update({**HEADERS, REQUEST_ID: request_id})
             await send(message)
 
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
         try:
-            if declared.isdigit() and int(declared) > self._most:
-                raise BodyTooLargeError
             await self._app(scope, counted, guarded)
-        except BodyTooLargeError:
-            if not started:
-                await self._refuse(scope, guarded, request_id)
-
-    async def _refuse(self, scope: Scope, send: Send, request_id: str) -> None:
-        body = {
-            "type": f"{TYPE_BASE}body-too-large",
-            "title": "The body is too large",
-            "status": 413,
-            "detail": f"The body has more than {self._most / 1e6:,.0f} MB.",
-            "instance": scope["path"],
-            "code": "body-too-large",
-            "request_id": request_id,
-        }
-        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+        except Exception:
+            logger.exception("unexpected error in %s %s", scope["method"], scope["path"])
+            if started:
+                raise
+            detail = "An error that nobody foresaw; the server's log has its details under this request_id."
+            response = problems.problem(request, problems.INTERNAL, detail)
+            await response(scope, receive, guarded)

@@ -1,8 +1,13 @@
-"""Errors over HTTP: problem details (RFC 9457), one table from BoonArt's errors to statuses."""
+"""Errors over HTTP: problem details (RFC 9457), one table of all kinds.
+
+`docs/api.md` lists the same kinds; a test compares the two.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,111 +19,183 @@ from boonart import errors
 
 logger = logging.getLogger(__name__)
 
-TYPE_BASE = "https://boonart.example/problems/"
-"""Prefix of each problem's stable type; the last part is the error's code."""
+TYPE_BASE = "urn:boonart:problem:"
+"""Prefix of each problem's stable type; the rest is its code."""
 MEDIA_TYPE = "application/problem+json"
+API_PATHS = ("/v1", "/healthz", "/readyz", "/openapi.json", "/static")
+MOST_FAULTS = 20
+"""Faults that one problem lists; a body of thousands of wrong values needs no answer of the same length."""
 
-# The first matching class counts, so subclasses stand before their bases.
-STATUSES: tuple[tuple[type[errors.BoonArtError], int, str], ...] = (
-    (errors.PictureTooLarge, 413, "The picture is too large"),
-    (errors.UnsupportedPicture, 415, "Not a picture that can be read"),
-    (errors.TruncatedPicture, 422, "The picture is damaged"),
-    (errors.InvalidFilter, 422, "The filter cannot be used"),
-    (errors.InvalidQuery, 422, "The query cannot be used"),
-    (errors.InvalidRequest, 422, "The request cannot be used"),
-    (errors.NotFound, 404, "Not found"),
-    (errors.CollectionExists, 409, "The collection exists already"),
-    (errors.ModelMismatch, 409, "The collection was made with other models"),
-    (errors.Overloaded, 429, "Too many requests at once"),
-    (errors.DeadlineExceeded, 504, "No answer in time"),
-    (errors.Unavailable, 503, "Not available now"),
-    (errors.WorkIndexError, 503, "The index cannot be used"),
-    (errors.BoonArtError, 500, "Something went wrong"),
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: what its code, status and title are."""
+
+    code: str
+    status: int
+    title: str
+
+
+def _of(error: type[errors.BoonArtError], status: int, title: str) -> tuple[type[errors.BoonArtError], Kind]:
+    return error, Kind(error.code, status, title)
+
+
+KINDS: Mapping[type[errors.BoonArtError], Kind] = dict(
+    (
+        _of(errors.InvalidRequest, 422, "The request cannot be used"),
+        _of(errors.InvalidQuery, 422, "The query cannot be used"),
+        _of(errors.InvalidFilter, 422, "The filter cannot be used"),
+        _of(errors.PictureError, 422, "The picture cannot be used"),
+        _of(errors.UnsupportedPicture, 415, "Not a picture that can be read"),
+        _of(errors.TruncatedPicture, 422, "The picture is damaged"),
+        _of(errors.PictureTooLarge, 413, "The picture is too large"),
+        _of(errors.NotFound, 404, "Not found"),
+        _of(errors.CollectionNotFound, 404, "No such collection"),
+        _of(errors.WorkNotFound, 404, "No such work"),
+        _of(errors.CollectionExists, 409, "The collection exists already"),
+        _of(errors.ModelMismatch, 409, "The collection was made with other models"),
+        _of(errors.WorkIndexError, 503, "The index cannot be used"),
+        _of(errors.IndexLocked, 503, "Another process has the collection open"),
+        _of(errors.IndexCorrupt, 503, "The collection cannot be opened"),
+        _of(errors.Unavailable, 503, "Not available now"),
+        _of(errors.Overloaded, 429, "Too many requests at once"),
+        _of(errors.DeadlineExceeded, 504, "No answer in time"),
+        _of(errors.OutOfMemory, 503, "No memory left"),
+        _of(errors.ModelError, 503, "The model cannot be used"),
+        _of(errors.BoonArtError, 500, "Something went wrong"),
+    )
 )
+"""The kind of each of our errors; a class without a line takes its nearest ancestor's."""
+
+HTTP_KINDS: Mapping[int, Kind] = {
+    400: Kind("bad-request", 400, "The request cannot be read"),
+    404: Kind("no-such-address", 404, "Nothing is at this address"),
+    405: Kind("method-not-allowed", 405, "This address does not take this method"),
+    413: Kind("body-too-large", 413, "The body is too large"),
+}
+"""The kinds of errors that arise before a route is reached."""
+
+INVALID = KINDS[errors.InvalidRequest]
+INTERNAL = KINDS[errors.BoonArtError]
 
 
-def status_of(error: errors.BoonArtError) -> tuple[int, str]:
-    """HTTP status and title of an error."""
-    return next((status, title) for kind, status, title in STATUSES if isinstance(error, kind))
+def kind_of(error: errors.BoonArtError) -> Kind:
+    """The kind of an error."""
+    for ancestor in type(error).__mro__:
+        if (kind := KINDS.get(ancestor)) is not None:
+            return kind
+    return INTERNAL
+
+
+def pointer(*parts: str | int) -> str:
+    """JSON Pointer (RFC 6901) to a place in the request's body."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def problem(
     request: Request,
-    status: int,
-    code: str,
-    title: str,
+    kind: Kind,
     detail: str,
     *,
     faults: list[dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """A problem document as a response."""
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document as a response; a page that says the same where a person's browser asks."""
+    show: Callable[[Request, Kind, str], Response] | None = getattr(request.app.state, "error_page", None)
+    if show is not None and _from_a_person(request):
+        response = show(request, kind, detail)
+        response.headers.update(headers or {})
+        return response
     body: dict[str, Any] = {
-        "type": f"{TYPE_BASE}{code}",
-        "title": title,
-        "status": status,
+        "type": TYPE_BASE + kind.code,
+        "title": kind.title,
+        "status": kind.status,
         "detail": detail,
         "instance": request.url.path,
-        "code": code,
+        "code": kind.code,
         "request_id": getattr(request.state, "request_id", ""),
     }
     if faults:
-        body["errors"] = faults
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+        body["errors"] = faults[:MOST_FAULTS]
+    return JSONResponse(body, kind.status, headers, MEDIA_TYPE)
 
 
-def from_error(request: Request, error: errors.BoonArtError) -> JSONResponse:
+def _from_a_person(request: Request) -> bool:
+    return not request.url.path.startswith(API_PATHS) and "text/html" in request.headers.get("accept", "")
+
+
+def from_error(request: Request, error: errors.BoonArtError) -> Response:
     """The problem of one of our errors."""
-    status, title = status_of(error)
+    kind = kind_of(error)
+    if kind.status >= 500:
+        # What passes by itself is no reason to wake anybody.
+        level = logging.INFO if isinstance(error, errors.Unavailable) else logging.WARNING
+        logger.log(level, "%s %s: %s", request.method, request.url.path, error)
     headers = {}
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     faults = []
     if error.field:
-        pointer = "/" + error.field.replace(".", "/")
-        faults.append({"pointer": pointer, "code": error.code, "message": error.message})
-    return problem(request, status, error.code, title, str(error), faults=faults, headers=headers)
+        # A field that is already a pointer names its place exactly; others are dotted paths.
+        place = error.field if error.field.startswith("/") else pointer(*error.field.split("."))
+        faults.append({"pointer": place, "code": error.code, "message": error.message})
+    return problem(request, kind, str(error), faults=faults, headers=headers)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.BoonArtError)
-    if status_of(error)[0] >= 500:
-        logger.warning("%s %s: %s", request.method, request.url.path, error)
+    if not isinstance(error, errors.BoonArtError):
+        raise error
     return from_error(request, error)
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in found):
+        reason = str(found[0].get("ctx", {}).get("error", "malformed"))
+        return problem(request, HTTP_KINDS[400], f"The body is not JSON: {reason}.")
     faults = [
         {
-            "pointer": "/" + "/".join(str(part) for part in fault["loc"][1:]),
+            "pointer": pointer(*fault["loc"][1:]),
             "code": str(fault["type"]),
-            "message": str(fault["msg"]),
+            "message": str(fault["msg"]).removeprefix("Value error, "),
         }
-        for fault in error.errors()
+        for fault in found
     ]
-    first = faults[0] if faults else {"pointer": "", "message": "malformed"}
-    detail = f"{first['pointer'] or 'The body'}: {first['message']}."
-    return problem(request, 422, "invalid-request", "The request cannot be used", detail, faults=faults)
+    first = faults[0]
+    detail = f"{first['pointer'].removeprefix('/') or 'The body'}: {first['message']}."
+    return problem(request, INVALID, detail, faults=faults)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}.get(error.status_code, "http")
-    headers = dict(error.headers or {})
-    return problem(request, error.status_code, code, str(error.detail), str(error.detail), headers=headers)
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    logger.exception("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
-    return problem(
-        request, 500, "internal", "Something went wrong", "An unexpected error; the server's log has the details."
-    )
+    if not isinstance(error, HTTPException):
+        raise error
+    kind = HTTP_KINDS.get(error.status_code) or Kind("http", error.status_code, str(error.detail))
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"Nothing is at {request.url.path[:200]}."
+    elif error.status_code == 405:
+        detail = f"{request.url.path[:200]} does not take {request.method}."
+    return problem(request, kind, detail, headers=error.headers)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document."""
+    """Answer every foreseen error of `app` with a problem document; `Guard` answers the others."""
     app.add_exception_handler(errors.BoonArtError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses for an operation's OpenAPI description, one a status, besides the general "any error"."""
+    reasons: dict[int, list[str]] = {}
+    for kind in (*KINDS.values(), *HTTP_KINDS.values()):
+        reasons.setdefault(kind.status, []).append(kind.code)
+    return {
+        status: {
+            "description": f"A problem: {', '.join(sorted(set(reasons[status])))}.",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

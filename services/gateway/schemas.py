@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import UploadFile
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from boonart import works
 from boonart.errors import InvalidFilter
 from boonart.search import MAX_CANDIDATES, MAX_LIMIT, MAX_TEXT
-from boonart.works import Answer, Hit, Ranker, Target, Work
+from boonart.works import Answer, Hit, Ranker, StoredPicture, Target, Work
 
 MAX_FILTER_DEPTH = 8
-
-CollectionName = Annotated[
-    str, Field(default="", description="Collection to search; not needed where there is only one.", max_length=200)
-]
+PICTURE_VERSION = 12
+"""Digits of a picture's key in its address."""
 
 
 class Strict(BaseModel):
@@ -24,32 +25,51 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-class FieldValue(Strict):
-    """A field and the value it must hold."""
+def _encodable(text: str) -> str:
+    """Refuse half characters, which JSON can write and nothing else can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"holds half a character at position {error.start}") from error
+    return text
 
-    field: str = Field(max_length=200)
-    value: str | int | float | bool
+
+Encodable = Annotated[str, AfterValidator(_encodable)]
+FieldName = Annotated[
+    Encodable,
+    Field(min_length=1, max_length=200, description="A field of the works, such as artist, or of their records."),
+]
+Text = Annotated[Encodable, Field(max_length=1000)]
+Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class FieldValue(Strict):
+    """A field and the value it must hold; for a list field such as subjects: among its values."""
+
+    field: FieldName
+    value: Text | Whole | Number | bool
 
 
 class FieldValues(Strict):
     """A field and the values of which it must hold one."""
 
-    field: str = Field(max_length=200)
-    values: list[str | int] = Field(min_length=1, max_length=1000)
+    field: FieldName
+    values: list[Text | Whole] = Field(min_length=1, max_length=1000)
 
 
 class FieldRange(Strict):
-    """A field and the bounds of its number, both included."""
+    """A field and the bounds of its number, both included; a bound that is left out is open."""
 
-    field: str = Field(max_length=200)
-    gte: float | None = None
-    lte: float | None = None
+    field: FieldName
+    gte: Number | None = None
+    lte: Number | None = None
 
 
-class FieldName(Strict):
-    """A field that must be there."""
+class FieldPresence(Strict):
+    """A field that must be there and not empty."""
 
-    field: str = Field(max_length=200)
+    field: FieldName
 
 
 class FilterTree(Strict):
@@ -64,7 +84,7 @@ class FilterTree(Strict):
     eq: FieldValue | None = None
     in_: FieldValues | None = Field(default=None, alias="in")
     range: FieldRange | None = None
-    exists: FieldName | None = None
+    exists: FieldPresence | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> FilterTree:
@@ -79,7 +99,11 @@ class FilterTree(Strict):
             InvalidFilter: nested deeper than `MAX_FILTER_DEPTH`.
         """
         if depth > MAX_FILTER_DEPTH:
-            raise InvalidFilter(f"The filter is nested deeper than {MAX_FILTER_DEPTH} levels.", field="filter")
+            raise InvalidFilter(
+                f"The filter is nested deeper than {MAX_FILTER_DEPTH} levels.",
+                hint="Write it flatter: and, or and not can mostly be merged.",
+                field="filter",
+            )
         if self.and_ is not None:
             return works.And(tuple(part.compiled(depth + 1) for part in self.and_))
         if self.or_ is not None:
@@ -92,39 +116,87 @@ class FilterTree(Strict):
             return works.OneOf(self.in_.field, tuple(self.in_.values))
         if self.range is not None:
             return works.Range(self.range.field, self.range.gte, self.range.lte)
-        assert self.exists is not None
-        return works.Exists(self.exists.field)
+        if self.exists is not None:
+            return works.Exists(self.exists.field)
+        raise InvalidFilter("The filter is empty.", field="filter")
+
+    def places(self, at: tuple[str | int, ...] = ("filter",)) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        """Each field that the tree asks of, with the way to its place in the request's body."""
+        for name, group in (("and", self.and_), ("or", self.or_)):
+            for number, part in enumerate(group or ()):
+                yield from part.places((*at, name, number))
+        if self.not_ is not None:
+            yield from self.not_.places((*at, "not"))
+        for name, leaf in (("eq", self.eq), ("in", self.in_), ("range", self.range), ("exists", self.exists)):
+            if leaf is not None:
+                yield leaf.field, (*at, name, "field")
+
+
+FILTER_EXAMPLE = {
+    "and": [
+        {"in": {"field": "artist", "values": ["John Constable", "J. M. W. Turner"]}},
+        {"not": {"eq": {"field": "medium", "value": "Ink on paper"}}},
+    ]
+}
+
+
+CollectionName = Annotated[
+    Encodable,
+    Field(description="Collection to search; not needed where there is only one, or a default.", max_length=200),
+]
 
 
 class SearchOptions(Strict):
     """What all ways to search have in common."""
 
-    collection: CollectionName
-    target: Target | None = Field(default=None, description="What to return; a picture's default is descriptions.")
-    limit: int = Field(default=20, ge=1, le=MAX_LIMIT, description="How many hits.")
-    candidates: int = Field(default=100, ge=1, le=MAX_CANDIDATES, description="How many candidates are reranked.")
+    collection: CollectionName = ""
+    target: Target | None = Field(
+        default=None, description="What to return. Left out: descriptions for a picture, works for all else."
+    )
+    limit: int = Field(default=20, ge=1, le=MAX_LIMIT, description="Most hits to return.")
+    candidates: int = Field(
+        default=100, ge=1, le=MAX_CANDIDATES, description="How many works the global search hands to the reranker."
+    )
     rerank: Ranker = Field(default=Ranker.DEFAULT, description="How candidates are put in order.")
     min_relevance: float = Field(default=0.0, ge=0.0, le=1.0, description="Leave out hits below this relevance.")
     explain: bool = Field(default=False, description="Add a 7 x 7 map for each word to each hit.")
-    filter: FilterTree | None = None
 
 
 class SearchRequest(SearchOptions):
     """A search by text, by picture or by an existing work; exactly one of the three."""
 
-    text: str = Field(default="", description=f"What to look for, at most {MAX_TEXT:,} characters.")
+    text: Encodable = Field(default="", description=f"What to look for, at most {MAX_TEXT:,} characters.")
     image: str = Field(default="", description="A picture file, base64.", json_schema_extra={"format": "byte"})
-    like: str = Field(default="", description="Id of a work to find similar ones to.", max_length=512)
+    like: Encodable = Field(default="", description="Id of a work to find similar ones to.", max_length=512)
+    filter: FilterTree | None = None
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [
                 {"collection": "sample", "text": "a man sitting with his dog", "limit": 5},
+                {"collection": "sample", "text": "a boat on a stormy sea", "filter": FILTER_EXAMPLE},
                 {"collection": "sample", "like": "sample-0001"},
             ]
         },
     )
+
+
+class ImageSearchForm(SearchOptions):
+    """A search by an uploaded picture."""
+
+    image: UploadFile = Field(description="The picture file, in any common format.")
+    filter: str = Field(default="", max_length=100_000, description="As in `POST /v1/search`, written as JSON.")
+
+
+class PictureBody(BaseModel):
+    """Where a work's picture is served, and how to reserve its place."""
+
+    thumbnail_url: str
+    image_url: str
+    width: int = Field(description="Of the original, in pixels.")
+    height: int
+    colour: str = Field(description='Dominant colour as "#rrggbb", or "".')
 
 
 class WorkBody(BaseModel):
@@ -140,17 +212,14 @@ class WorkBody(BaseModel):
     source_url: str | None = None
     credit: str | None = None
     licence: str | None = None
-    extra: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = Field(default=None, description="Further fields of the record.")
 
 
-class PictureBody(BaseModel):
-    """Where a work's picture is served, and how to reserve its place."""
+class StoredWorkBody(WorkBody):
+    """A work with where it is kept and its picture."""
 
-    thumbnail_url: str
-    image_url: str
-    width: int = Field(description="Of the original, in pixels.")
-    height: int
-    colour: str = Field(description='Dominant colour as "#rrggbb", or "".')
+    collection: str
+    picture: PictureBody | None = None
 
 
 class WordMapBody(BaseModel):
@@ -199,12 +268,13 @@ class CollectionsResponse(BaseModel):
     """All collections."""
 
     collections: list[CollectionBody]
+    default: str = Field(description='The collection searched where a request names none, or "".')
 
 
 class Fault(BaseModel):
     """What is wrong with one field."""
 
-    pointer: str
+    pointer: str = Field(description="JSON Pointer into the body, or the name of a parameter after a slash.")
     code: str
     message: str
 
@@ -212,20 +282,56 @@ class Fault(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    type: str
-    title: str
+    type: str = Field(description="Stable name of the kind of problem, as a URI.")
+    title: str = Field(description="The kind in words.")
     status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: list[Fault] | None = None
+    detail: str = Field(description="What is wrong here, and what to do.")
+    instance: str = Field(description="Path of the request.")
+    code: str = Field(description="The last part of the type; the same in gRPC and Python.")
+    request_id: str = Field(description="Also in the header X-Request-Id and in the server's log.")
+    errors: list[Fault] | None = Field(default=None, description="The fields at fault, where there are any.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:boonart:problem:invalid-query",
+                    "title": "The query cannot be used",
+                    "status": 422,
+                    "detail": "The query is empty. Give a text, a picture or the id of a work.",
+                    "instance": "/v1/search",
+                    "code": "invalid-query",
+                    "request_id": "6f1f3c0e8a4b4d0c9f2e1b6a7c4d2e90",
+                    "errors": [{"pointer": "/text", "code": "invalid-query", "message": "The query is empty."}],
+                }
+            ]
+        }
+    )
 
 
 class Health(BaseModel):
     """State of the process."""
 
-    status: Literal["ok", "ready", "starting"]
+    status: Literal["ok", "ready"]
+
+
+# Answers are built by hand: validating what we made ourselves would only cost time.
+
+
+def picture_json(collection: str, work_id: str, stored: StoredPicture) -> dict[str, Any] | None:
+    """Where a work's picture is served; None where it has none."""
+    if not stored.key:
+        return None
+    base = f"/v1/works/{quote(work_id, safe='')}"
+    # The version changes with the picture, so each address may be cached for good.
+    query = urlencode({"collection": collection, "v": stored.key[:PICTURE_VERSION]})
+    return {
+        "thumbnail_url": f"{base}/thumbnail?{query}",
+        "image_url": f"{base}/image?{query}",
+        "width": stored.size[0],
+        "height": stored.size[1],
+        "colour": stored.colour,
+    }
 
 
 def work_json(work: Work) -> dict[str, Any]:
@@ -245,7 +351,7 @@ def work_json(work: Work) -> dict[str, Any]:
     return {"id": work.id, **{name: value for name, value in fields.items() if value}}
 
 
-def hit_json(hit: Hit, picture: dict[str, Any] | None) -> dict[str, Any]:
+def hit_json(collection: str, hit: Hit) -> dict[str, Any]:
     """One hit."""
     body: dict[str, Any] = {
         "rank": hit.rank,
@@ -256,7 +362,7 @@ def hit_json(hit: Hit, picture: dict[str, Any] | None) -> dict[str, Any]:
     for name in ("relation_score", "relevance"):
         if (value := getattr(hit, name)) is not None:
             body[name] = value
-    if picture:
+    if picture := picture_json(collection, hit.work.id, hit.picture):
         body["picture"] = picture
     if hit.explanation:
         body["explanation"] = [
@@ -266,17 +372,15 @@ def hit_json(hit: Hit, picture: dict[str, Any] | None) -> dict[str, Any]:
     return body
 
 
-def answer_json(
-    answer: Answer, collection: str, pictures: list[dict[str, Any] | None], took_ms: float
-) -> dict[str, Any]:
-    """An answer; built by hand, since validating what we made ourselves would only cost time."""
+def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_ms: float) -> dict[str, Any]:
+    """An answer, with the stages that the gateway added."""
     return {
         "collection": collection,
         "target": answer.target.value,
         "ranker": answer.ranker.value,
-        "hits": [hit_json(hit, picture) for hit, picture in zip(answer.hits, pictures, strict=True)],
+        "hits": [hit_json(collection, hit) for hit in answer.hits],
         "took_ms": round(took_ms, 3),
-        "stages": {name: round(value, 3) for name, value in answer.stages.items()},
+        "stages": {name: round(value, 3) for name, value in stages.items()},
         "degraded": dict(answer.degraded),
         "models": dict(answer.models),
     }

@@ -2,145 +2,130 @@
 
 from __future__ import annotations
 
-import asyncio
-import colorsys
-import secrets
+import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from starlette.types import Scope
 
-from boonart.encoders.pictures import renditions
+from boonart import works
 from boonart.errors import BoonArtError, InvalidQuery
-from boonart.works import Answer, Hit, Query, Target
-from boonart_services.gateway.context import Context, context, decoded, picture_json
-from boonart_services.gateway.problems import status_of
+from boonart_services.gateway.context import Context, context
+from boonart_services.gateway.problems import Kind, kind_of
+from boonart_services.gateway.views import Asked, View, to_results
 
 router = APIRouter(include_in_schema=False)
-templates = Jinja2Templates(Path(__file__).parents[1] / "web" / "templates")
 
-PAGE_SIZE = 24
-MOST_SHOWN = 240
-WEAK_BELOW = 0.5
-"""Relevance under which a match is called weak: more likely wrong than right."""
-EXAMPLES = (
-    "a man sitting with his dog",
-    "a cow in the room",
-    "impression painting of sheep in the rain",
-    "still life of yellow flower",
-    "a boat on a stormy sea",
-)
+WEB = Path(__file__).parents[1] / "web"
+
+
+class Assets(StaticFiles):
+    """The page's own files: cached for good under the address that names their version, else asked for anew."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder)
+        digest = hashlib.sha256()
+        for path in sorted(folder.rglob("*")):
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        self.version = digest.hexdigest()[:12]
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file."""
+        response = await super().get_response(path, scope)
+        current = scope["query_string"] == f"v={self.version}".encode()
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if current else "no-cache"
+        return response
+
+
+def install(app: FastAPI) -> None:
+    """Serve the page's files from `app`, and show its errors to people as a page."""
+    assets = Assets(WEB / "static")
+    app.mount("/static", assets, name="static")
+    templates = Jinja2Templates(WEB / "templates")
+    templates.env.trim_blocks = templates.env.lstrip_blocks = True
+    templates.env.globals["static"] = lambda name: f"/static/{name}?v={assets.version}"
+    app.state.templates = templates
+    app.state.error_page = error_page
 
 
 @router.get("/", response_class=HTMLResponse)
 async def index(
-    request: Request, q: str = "", collection: str = "", like: str = "", picture: str = "", more: int = 0
+    request: Request,
+    q: str = "",
+    like: str = "",
+    picture: str = "",
+    collection: str = "",
+    more: Annotated[int, Query(ge=0, le=100)] = 0,
 ) -> Response:
     """The search field and, where something is asked, its results."""
     here = context(request)
-    shown = min(MOST_SHOWN, PAGE_SIZE * (1 + max(0, more)))
-    view: dict[str, Any] = {
-        "q": q,
-        "like": like,
-        "picture": picture,
-        "more": more,
-        "collection": collection,
-        "collections": [],
-        "examples": EXAMPLES,
-    }
+    view = View(Asked(q, like, picture, collection, more))
     status = 200
     try:
-        view["collections"] = await here.wired().index.collections()
-        if q.strip() or like or picture:
-            view["collection"] = await here.collection(collection)
-            view |= await _results(here, view["collection"], q, like, picture, shown)
-            view["can_show_more"] = len(view["items"]) == shown and shown < MOST_SHOWN
+        view.collections = await here.wired().index.collections()
+        view.collection = collection or here.default_collection(view.collections)
+        if view.asked:
+            view.collection = await here.collection(collection)
+            await _search(here, view)
     except BoonArtError as error:
-        status = status_of(error)[0]
-        view["error"] = error
-    return templates.TemplateResponse(request, "index.html", view, status_code=status)
+        status = kind_of(error).status
+        view.error, view.hint = error.message, error.hint
+    return _page(request, view, status)
 
 
 @router.post("/")
 async def upload(
-    request: Request, picture: Annotated[UploadFile, File()], collection: Annotated[str, Form()] = ""
+    request: Request,
+    picture: Annotated[UploadFile | None, File()] = None,
+    collection: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Take a picture and lead to its results, so that they have an address and going back works."""
     here = context(request)
-    try:
-        data = await picture.read()
-        if not data:
-            raise InvalidQuery("No picture was chosen.", hint="Choose a file, then search.", field="picture")
-        found = await decoded(data)
-        forms = await asyncio.to_thread(renditions, data, found)
-    except BoonArtError as error:
-        view = {"error": error, "collections": [], "collection": collection, "examples": EXAMPLES, "q": ""}
-        return templates.TemplateResponse(request, "index.html", view, status_code=status_of(error)[0])
-    token = secrets.token_urlsafe(12)
-    here.keep_upload(token, found, forms.thumbnail)
-    address = request.url_for("index").include_query_params(picture=token, collection=collection)
-    return RedirectResponse(str(address.replace(scheme="", netloc="")), status_code=303)
+    data = await picture.read() if picture is not None else b""
+    if not data:
+        raise InvalidQuery("No picture was chosen.", hint="Choose a picture file, then search with it.")
+    token = await here.pictures.keep(data, here.wired().settings.max_picture_bytes)
+    return RedirectResponse(Asked(picture=token, collection=collection).address(), status_code=303)
 
 
 @router.get("/queries/{token}")
 async def query_picture(request: Request, token: str) -> Response:
     """An uploaded picture, to be shown beside its results."""
-    thumbnail = context(request).upload(token)[1]
-    media_type = "image/webp" if thumbnail.startswith(b"RIFF") else "image/jpeg"
-    if thumbnail.startswith(b"\x89PNG"):
-        media_type = "image/png"
-    return Response(thumbnail, media_type=media_type, headers={"Cache-Control": "private, max-age=3600"})
+    kept = context(request).pictures.find(token)
+    return Response(
+        kept.thumbnail, media_type=kept.media_type, headers={"Cache-Control": "private, max-age=3600, immutable"}
+    )
 
 
-async def _results(here: Context, collection: str, text: str, like: str, picture: str, shown: int) -> dict[str, Any]:
-    """What the template needs to show the hits."""
-    query = Query(
-        collection,
-        text=text,
-        work_id=like,
-        picture=here.upload(picture)[0] if picture else None,
-        limit=shown,
+def error_page(request: Request, kind: Kind, detail: str) -> Response:
+    """An error that has no page of its own."""
+    return _page(request, View(Asked(), error=detail or kind.title), kind.status)
+
+
+async def _search(here: Context, view: View) -> None:
+    """Put the answer into the view."""
+    asked = view.asked
+    picture = None
+    if asked.picture:
+        picture = await here.decode(here.pictures.find(asked.picture).data)
+    if asked.like and not picture:
+        view.liked = (await here.work(view.collection, asked.like)).work
+    by_text = picture is None and view.liked is None
+    query = works.Query(
+        view.collection,
+        text=asked.text if by_text else "",
+        work_id=asked.like if view.liked is not None else "",
+        picture=picture,
+        limit=asked.shown,
     )
     answer, took = await here.search(query)
-    items = [_item(collection, hit) for hit in answer.hits]
-    return {
-        "items": items,
-        "took": took,
-        "degraded": answer.degraded,
-        "descriptions": answer.target is Target.DESCRIPTIONS,
-        "weak_from": _weak_from(answer),
-        "liked": (await here.work(collection, like)).work if like else None,
-    }
+    view.results = to_results(answer, asked, view.collection, took)
 
 
-def _item(collection: str, hit: Hit) -> dict[str, Any]:
-    picture = picture_json(collection, hit.work.id, hit.picture)
-    return {
-        "rank": hit.rank,
-        "work": hit.work,
-        "picture": picture,
-        "colour": colour_class(hit.picture.colour),
-        "relevance": hit.relevance,
-        "composed": not hit.work.description,
-    }
-
-
-def _weak_from(answer: Answer) -> int:
-    """Rank of the first weak match; 0 where there is none or nothing is known of relevance."""
-    return next((hit.rank for hit in answer.hits if hit.relevance is not None and hit.relevance < WEAK_BELOW), 0)
-
-
-def colour_class(colour: str) -> str:
-    """The placeholder class of a colour: one of 24, since styles in the page itself are not allowed.
-
-    `g0` to `g5` are greys from dark to light; `h<hue>-<lightness>` are six hues in three lightnesses.
-    """
-    if len(colour) != 7:
-        return "g3"
-    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    if saturation < 0.15:
-        return f"g{min(5, int(lightness * 6))}"
-    return f"h{int(hue * 6 + 0.5) % 6}-{min(2, int(lightness * 3))}"
+def _page(request: Request, view: View, status: int) -> Response:
+    templates: Jinja2Templates = request.app.state.templates
+    return templates.TemplateResponse(request, "index.html", {"view": view}, status_code=status)

@@ -4,59 +4,75 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+import time
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
-from boonart.errors import InvalidQuery
-from boonart.works import Picture, Query, Ranker, Target
-from boonart_services.gateway.context import context, decoded, hit_pictures
-from boonart_services.gateway.schemas import SearchOptions, SearchRequest, SearchResponse, answer_json
+from boonart.errors import InvalidFilter, InvalidQuery
+from boonart.works import Picture, Query
+from boonart_services.gateway.context import context
+from boonart_services.gateway.problems import documented, pointer
+from boonart_services.gateway.schemas import (
+    FilterTree,
+    ImageSearchForm,
+    SearchOptions,
+    SearchRequest,
+    SearchResponse,
+    answer_json,
+)
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(
+    prefix="/v1",
+    tags=["search"],
+    responses={
+        200: {
+            "headers": {
+                "Server-Timing": {"description": "Milliseconds by stage.", "schema": {"type": "string"}},
+            }
+        },
+        **documented(400, 404, 409, 413, 415, 422, 429, 503, 504),
+    },
+)
 
 
-@router.post("/search", operation_id="search", response_model=SearchResponse, response_model_exclude_none=True)
+@router.post("/search", operation_id="search", response_model=SearchResponse)
 async def search(request: Request, body: SearchRequest) -> JSONResponse:
     """Find works by a text, a picture or an existing work; or descriptions by a picture."""
     given = [name for name in ("text", "image", "like") if getattr(body, name).strip()]
     if len(given) > 1:
         raise InvalidQuery(f"The query has {' and '.join(given)}.", hint="Give exactly one of them.", field=given[1])
-    picture = await decoded(_from_base64(body.image)) if body.image else None
-    return await _answer(request, body, body.text, picture, body.like)
+    if not given:
+        raise InvalidQuery("The query is empty.", hint="Give text, image or like.", field="text")
+    start = time.perf_counter()
+    picture = await context(request).decode(_from_base64(body.image)) if "image" in given else None
+    text, like = (getattr(body, name) if name in given else "" for name in ("text", "like"))
+    return await _answer(request, body, text, picture, like, body.filter, start)
 
 
-@router.post(
-    "/search/image", operation_id="search_by_image", response_model=SearchResponse, response_model_exclude_none=True
-)
-async def search_by_image(
-    request: Request,
-    image: Annotated[UploadFile, File(description="The picture file.")],
-    collection: Annotated[str, Form()] = "",
-    target: Annotated[Target | None, Form()] = None,
-    limit: Annotated[int, Form(ge=1, le=1000)] = 20,
-    candidates: Annotated[int, Form(ge=1, le=1000)] = 100,
-    rerank: Annotated[Ranker, Form()] = Ranker.DEFAULT,
-    min_relevance: Annotated[float, Form(ge=0, le=1)] = 0.0,
-    explain: Annotated[bool, Form()] = False,
-) -> JSONResponse:
+@router.post("/search/image", operation_id="search_by_image", response_model=SearchResponse)
+async def search_by_image(request: Request, form: Annotated[ImageSearchForm, Form()]) -> JSONResponse:
     """Find descriptions, or works that look alike, by an uploaded picture."""
-    options = SearchOptions(
-        collection=collection,
-        target=target,
-        limit=limit,
-        candidates=candidates,
-        rerank=rerank,
-        min_relevance=min_relevance,
-        explain=explain,
-    )
-    return await _answer(request, options, "", await decoded(await image.read()), "")
+    data = await form.image.read()
+    if not data:
+        raise InvalidQuery("The picture is empty.", hint="Send the file's bytes in the field image.", field="image")
+    start = time.perf_counter()
+    picture = await context(request).decode(data)
+    return await _answer(request, form, "", picture, "", _filter_from_json(form.filter), start)
 
 
 async def _answer(
-    request: Request, options: SearchOptions, text: str, picture: Picture | None, like: str
+    request: Request,
+    options: SearchOptions,
+    text: str,
+    picture: Picture | None,
+    like: str,
+    tree: FilterTree | None,
+    start: float,
 ) -> JSONResponse:
+    decoded = time.perf_counter()
     here = context(request)
     collection = await here.collection(options.collection)
     query = Query(
@@ -68,14 +84,46 @@ async def _answer(
         limit=options.limit,
         candidates=options.candidates,
         rerank=options.rerank,
-        where=options.filter.compiled() if options.filter else None,
+        where=tree.compiled() if tree else None,
         min_relevance=options.min_relevance,
         explain=options.explain,
     )
-    answer, took = await here.search(query)
-    timing = ", ".join(f"{name};dur={value:.1f}" for name, value in answer.stages.items())
-    body = answer_json(answer, collection, hit_pictures(collection, answer.hits), took)
+    try:
+        answer, _ = await here.search(query)
+    except InvalidFilter as error:
+        raise _placed(error, tree) from error
+    stages = {**({"decode": 1000 * (decoded - start)} if picture is not None else {}), **answer.stages}
+    took = 1000 * (time.perf_counter() - start)
+    timing = ", ".join(f"{name};dur={value:.1f}" for name, value in [*stages.items(), ("total", took)])
+    body: dict[str, Any] = answer_json(answer, collection, stages, took)
     return JSONResponse(body, headers={"Server-Timing": timing})
+
+
+def _placed(error: InvalidFilter, tree: FilterTree | None) -> InvalidFilter:
+    """The index's complaint about a field, with the place where the body names it."""
+    name = error.field.removeprefix("filter.")
+    for field, place in tree.places() if tree else ():
+        if field == name:
+            return InvalidFilter(error.message, hint=error.hint, field=pointer(*place))
+    return error
+
+
+def _filter_from_json(text: str) -> FilterTree | None:
+    """The filter of a form field.
+
+    Raises:
+        InvalidFilter: it is no JSON, or no filter.
+    """
+    if not text:
+        return None
+    try:
+        return FilterTree.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise InvalidFilter(
+            f"The filter cannot be used: {first['msg'].removeprefix('Value error, ')}.",
+            field=pointer("filter", *first["loc"]),
+        ) from error
 
 
 def _from_base64(text: str) -> bytes:

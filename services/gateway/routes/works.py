@@ -1,60 +1,64 @@
-"""`GET /v1/works/{id}` with its picture, and `GET /v1/collections`."""
+"""`GET /v1/works/{id}`, with the work's picture."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from boonart_services.gateway.context import context, picture_json
-from boonart_services.gateway.schemas import CollectionsResponse, WorkBody, work_json
+from boonart.errors import WorkNotFound
+from boonart_services.gateway.context import context
+from boonart_services.gateway.problems import documented
+from boonart_services.gateway.schemas import PICTURE_VERSION, StoredWorkBody, picture_json, work_json
 
-router = APIRouter(prefix="/v1", tags=["works"])
+router = APIRouter(prefix="/v1/works", tags=["works"], responses=documented(404, 409, 422, 503))
 
-CollectionQuery = Annotated[str, Query(description="Collection; not needed where there is only one.", max_length=200)]
 FOREVER = "public, max-age=31536000, immutable"
 BRIEFLY = "public, max-age=60"
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture.",
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}}
+            for media_type in ("image/webp", "image/jpeg", "image/png")
+        },
+    },
+    304: {"description": "Unchanged since the given `If-None-Match`."},
+}
+
+WorkId = Annotated[str, Path(description="The collection's own id of the work, percent-encoded.", max_length=512)]
+CollectionQuery = Annotated[
+    str, Query(description="Its collection; not needed where there is only one, or a default.", max_length=200)
+]
+Version = Annotated[
+    str, Query(description="Start of the picture's key, as in the addresses of hits; makes it cacheable for good.")
+]
 
 
-@router.get("/collections", operation_id="list_collections", response_model=CollectionsResponse, tags=["collections"])
-async def list_collections(request: Request) -> JSONResponse:
-    """All collections, by name."""
-    found = await context(request).wired().index.collections()
-    body = [
-        {
-            "name": info.name,
-            "works": info.count,
-            "encoder": info.manifest.encoder_id,
-            "reranker": info.manifest.reranker_id,
-        }
-        for info in found
-    ]
-    return JSONResponse({"collections": body})
-
-
-@router.get("/works/{work_id:path}/image", operation_id="get_image", response_class=Response)
-async def get_image(request: Request, work_id: str, collection: CollectionQuery = "", v: str = "") -> Response:
-    """The work's picture, for a page."""
+@router.get("/{work_id:path}/image", operation_id="get_image", response_class=Response, responses=_PICTURE)
+async def get_image(request: Request, work_id: WorkId, collection: CollectionQuery = "", v: Version = "") -> Response:
+    """The work's picture, for a page: at most 1,600 pixels a side."""
     return await _rendition(request, work_id, collection, "display", v)
 
 
-@router.get("/works/{work_id:path}/thumbnail", operation_id="get_thumbnail", response_class=Response)
-async def get_thumbnail(request: Request, work_id: str, collection: CollectionQuery = "", v: str = "") -> Response:
-    """The work's picture, for a list."""
+@router.get("/{work_id:path}/thumbnail", operation_id="get_thumbnail", response_class=Response, responses=_PICTURE)
+async def get_thumbnail(
+    request: Request, work_id: WorkId, collection: CollectionQuery = "", v: Version = ""
+) -> Response:
+    """The work's picture, for a list: at most 448 pixels high."""
     return await _rendition(request, work_id, collection, "thumbnail", v)
 
 
-@router.get("/works/{work_id:path}", operation_id="get_work", response_model=WorkBody, response_model_exclude_none=True)
-async def get_work(request: Request, work_id: str, collection: CollectionQuery = "") -> JSONResponse:
+@router.get("/{work_id:path}", operation_id="get_work", response_model=StoredWorkBody)
+async def get_work(request: Request, work_id: WorkId, collection: CollectionQuery = "") -> JSONResponse:
     """A work with all its fields."""
     here = context(request)
     name = await here.collection(collection)
     found = await here.work(name, work_id)
-    body: dict[str, Any] = work_json(found.work)
-    picture = picture_json(name, work_id, found.picture)
-    if picture:
+    body: dict[str, Any] = {"collection": name, **work_json(found.work)}
+    if picture := picture_json(name, work_id, found.picture):
         body["picture"] = picture
     return JSONResponse(body)
 
@@ -63,10 +67,17 @@ async def _rendition(request: Request, work_id: str, collection: str, form: str,
     here = context(request)
     name = await here.collection(collection)
     key = (await here.work(name, work_id)).picture.key
+    if not key:
+        raise WorkNotFound(f"The work {work_id[:80]!r} has no picture.")
     etag = f'"{key}-{form}"'
-    cache = FOREVER if version and key.startswith(version) else BRIEFLY
-    headers = {"ETag": etag, "Cache-Control": cache}
-    if request.headers.get("if-none-match") == etag:
+    headers = {"ETag": etag, "Cache-Control": FOREVER if version == key[:PICTURE_VERSION] else BRIEFLY}
+    if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     data, media_type = await asyncio.to_thread(here.wired().pictures.read, name, key, form)
     return Response(data, media_type=media_type, headers=headers)
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Whether the header's list of tags holds this one; weak ones count (RFC 9110, 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags

@@ -1,0 +1,64 @@
+"""The OpenAPI document: FastAPI's own, with every error a problem document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from boonart_services.gateway import problems
+from boonart_services.gateway.schemas import Problem
+
+DESCRIPTION = """\
+Every error is `application/problem+json` (RFC 9457) with a stable `type` and `code`; `errors` names the fields at
+fault. A field without a value is left out rather than null. Further fields and enum values may be added; existing ones
+stay."""
+TAGS = [
+    {"name": "search", "description": "By text, by picture, by an existing work."},
+    {"name": "works", "description": "Works and their pictures."},
+    {"name": "collections", "description": "What can be searched."},
+    {"name": "health", "description": "For whoever runs it."},
+]
+
+
+def install(app: FastAPI) -> None:
+    """Have `app` describe itself with `document`, made once."""
+
+    def made_once() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
+
+    app.openapi = made_once  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `app`."""
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    schemas = made["components"]["schemas"]
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {})
+    schemas["Problem"] = problem
+    anything = {
+        "description": "Any other error, as a problem.",
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path in made["paths"].values():
+        for operation in path.values():
+            described = operation["responses"].get("422", {})
+            if problems.MEDIA_TYPE not in described.get("content", {}):
+                # FastAPI's own validation error, which this application never answers with.
+                operation["responses"].pop("422", None)
+            operation["responses"]["default"] = anything
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return made
