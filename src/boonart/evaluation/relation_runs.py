@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,6 @@ def evaluate_relations(
     texts = [text for case in cases for captions in case.captions for text in captions]
     owners = [2 * n + side for n, case in enumerate(cases) for side in (0, 1) for _ in case.captions[side]]
     encoded = encode_pairs(model, PairSet("twins", tuple(images), tuple(texts), np.array(owners)), advance)
-    scorer = PairScorer(load, encoded)
     rows = {owner: [row for row, other in enumerate(owners) if other == owner] for owner in set(owners)}
     quadruples = [
         (a, b, 2 * n, 2 * n + 1, case.kind)
@@ -85,12 +85,12 @@ def evaluate_relations(
     ]
     kinds = tuple(item[4] for item in quadruples)
     figures: dict[str, float] = {}
-    for name in rankers:
-        by_text = np.array([[scorer.text(text, (a, b), name) for text in (x, y)] for x, y, a, b, _ in quadruples])
-        by_picture = np.array(
-            [[scorer.picture(picture, (x, y), name) for picture in (a, b)] for x, y, a, b, _ in quadruples]
-        ).transpose(0, 2, 1)
-        figures |= relation_figures(TwinScores(by_text, by_picture, kinds), f"relations.{name}.")
+    with closing(PairScorer(load, encoded)) as scorer:
+        for name in rankers:
+            by_text = [[scorer.text(text, (a, b), name) for text in (x, y)] for x, y, a, b, _ in quadruples]
+            by_picture = [[scorer.picture(p, (x, y), name) for p in (a, b)] for x, y, a, b, _ in quadruples]
+            twins = TwinScores(np.array(by_text), np.array(by_picture).transpose(0, 2, 1), kinds)
+            figures |= relation_figures(twins, f"relations.{name}.")
     return figures
 
 
@@ -116,11 +116,13 @@ def evaluate_pairs(
     place = {file: row for row, file in enumerate(files)}
     texts = [text for pair in pairs for text in (pair.caption, pair.swapped)]
     encoded = EncodedPairs(encode_images(model, files, advance), encode_texts(model, texts, advance))
-    scorer = PairScorer(load, encoded)
     figures: dict[str, float] = {"pairs.count": float(len(pairs))}
-    for name in rankers:
-        scores = np.array([scorer.picture(place[pair.image], (2 * n, 2 * n + 1), name) for n, pair in enumerate(pairs)])
-        figures |= pair_figures(scores[:, 0], scores[:, 1], f"pairs.{name}.")
+    with closing(PairScorer(load, encoded)) as scorer:
+        for name in rankers:
+            scores = np.array(
+                [scorer.picture(place[pair.image], (2 * n, 2 * n + 1), name) for n, pair in enumerate(pairs)]
+            )
+            figures |= pair_figures(scores[:, 0], scores[:, 1], f"pairs.{name}.")
     return figures
 
 

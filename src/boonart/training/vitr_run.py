@@ -17,12 +17,12 @@ from boonart.training.vitr_dev import DevSets, full_lists, twin_parts
 from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
-from boonart.training.vitr_sources import Source, mirrored, read_source, scene_pictures
+from boonart.training.vitr_sources import Source, altered_view, read_source, scene_pictures
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.weights import Checkpoint, save_checkpoint
-from boonart.works import ModelCard, Ranker
+from boonart.works import ImageEmbedding, ModelCard, Picture, Ranker, TextEmbedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class VitrData:
         paths: of captioned pictures, see `vitr_sources.read_source`.
         scenes: how many generated scenes to train on beside them.
         dev_scenes: how many to choose by.
-        scene_seed: of the generated scenes.
-        mirror: train on mirror images too, left and right exchanged in their sentences.
+        seed: of views and generated scenes.
+        views: of each picture to train on: the picture, its mirror image, then random crops.
         cache: folder for encoded features; kept between runs.
     """
 
@@ -42,8 +42,8 @@ class VitrData:
     cache: Path
     scenes: int = 0
     dev_scenes: int = 0
-    scene_seed: int = 1
-    mirror: bool = True
+    seed: int = 0
+    views: int = 2
 
 
 def train_vitr(
@@ -97,7 +97,7 @@ def train_vitr(
         licence=licence,
         description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
         data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)
-        + (f"; {data.scenes} generated scenes, seed {data.scene_seed}" if data.scenes else ""),
+        + (f"; {data.scenes} generated scenes, seed {data.seed}" if data.scenes else ""),
         encoder_id=encoder.card.id,
         figures={
             f"dev.{stage.head.value}.{name}": round(value, 2)
@@ -121,18 +121,19 @@ def config_for(encoder: EncoderModel, *, paper_sizes: bool = False) -> VitrConfi
 def training_sets(
     encoder: EncoderModel, sources: Sequence[Source], data: VitrData, progress: vitr_features.Progress
 ) -> list[PairFeatures]:
-    """All training sets, encoded: each source, its mirror images, and the generated scenes."""
-    encode = _encoding(encoder, data.cache, progress)
+    """All training sets, encoded: each source in all its views, and the generated scenes."""
+    encode = _encoding(Remembering(encoder), data.cache, progress)
     sets: list[PairFeatures] = []
     for source in sources:
         if not source.train:
             raise SourceError(f"{source.name} has no train split.")
         sets.append(encode(f"{source.name}-train", source.train))
-        if data.mirror:
-            sets.append(encode(f"{source.name}-train-mirrored", mirrored(source.train)))
+        for view in range(1, data.views):
+            pictures = altered_view(source.train, view, data.seed)
+            sets.append(encode(f"{source.name}-train-view-{view}", pictures))
     if data.scenes:
-        scenes = scene_pictures(data.scene_seed, data.scenes, "train")
-        sets.append(encode(f"scenes-train-{data.scene_seed}", scenes))
+        scenes = scene_pictures(data.seed, data.scenes, "train")
+        sets.append(encode(f"scenes-train-{data.seed}", scenes))
     return sets
 
 
@@ -144,7 +145,7 @@ def dev_sets(
     photographs = next((encode(f"{s.name}-dev", s.dev) for s in sources if s.dev), None)
     scenes = None
     if data.dev_scenes:
-        scenes = encode(f"scenes-dev-{data.scene_seed}", scene_pictures(data.scene_seed, data.dev_scenes, "dev"))
+        scenes = encode(f"scenes-dev-{data.seed}", scene_pictures(data.seed, data.dev_scenes, "dev"))
     return DevSets(photographs, scenes)
 
 
@@ -170,6 +171,34 @@ def fit_mixtures(network: RelationNetwork, dev: DevSets) -> Mixtures:
                 twins = twin_parts(network, scenes, dev.scenes, ranker, from_text=from_text)
             by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins)
     return Mixtures(Ranker.ROLE if Ranker.ROLE in by_ranker else Ranker.VITR, by_ranker)
+
+
+class Remembering:
+    """An encoder that encodes no sentence twice: a picture's views share most of theirs.
+
+    Args:
+        encoder: what does the work.
+    """
+
+    def __init__(self, encoder: EncoderModel) -> None:
+        self._encoder = encoder
+        self._texts: dict[str, TextEmbedding] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        """The encoder's."""
+        return self._encoder.card
+
+    def encode_images(self, pictures: Sequence[Picture]) -> list[ImageEmbedding]:
+        """As the encoder does."""
+        return self._encoder.encode_images(pictures)
+
+    def encode_texts(self, texts: Sequence[str]) -> list[TextEmbedding]:
+        """As the encoder does, or as it did."""
+        new = sorted({text for text in texts if text not in self._texts})
+        if new:
+            self._texts.update(zip(new, self._encoder.encode_texts(new), strict=True))
+        return [self._texts[text] for text in texts]
 
 
 def _encoding(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from boonart.encoders.pictures import decode
 from boonart.errors import SourceError
 from boonart.evaluation.exchanged import exchange_roles
+from boonart.training.encoder_features import altered, is_mirrored
 from boonart.training.encoder_texts import exchange_sides
 from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
@@ -125,24 +127,29 @@ def read_works(file: Path) -> Source:
     return Source(file.parent.name, splits["train"], splits["dev"])
 
 
-def mirrored(pictures: Sequence[TrainingPicture]) -> list[TrainingPicture]:
-    """The pictures' mirror images, left and right exchanged in their sentences; same identities and twins.
+def altered_view(pictures: Sequence[TrainingPicture], view: int, seed: int) -> list[TrainingPicture]:
+    """The pictures in another view, as the encoder is trained on: 1 is the mirror image, from 2 on random crops.
 
-    A twin of a mirrored picture is the mirrored twin.
+    Where a view exchanges left and right, so do its sentences. A view has its picture's identity; a twin of a view
+    is the twin's view.
     """
-    offset = 1 + max((picture.twin for picture in pictures), default=0)
-    return [
-        replace(
-            picture,
-            load=_flip(picture.load),
-            captions=tuple(exchange_sides(caption) for caption in picture.captions),
-            false_captions=tuple(
-                tuple(exchange_sides(text) for text in counterparts) for counterparts in picture.false_captions
-            ),
-            twin=picture.twin + offset if picture.twin >= 0 else -1,
+    offset = view * (1 + max((picture.twin for picture in pictures), default=0))
+    views = []
+    for row, picture in enumerate(pictures):
+        captions, false = picture.captions, picture.false_captions
+        if is_mirrored(view, row, seed):
+            captions = tuple(exchange_sides(caption) for caption in captions)
+            false = tuple(tuple(exchange_sides(text) for text in counterparts) for counterparts in false)
+        views.append(
+            replace(
+                picture,
+                load=_altered(picture.load, view, row, seed),
+                captions=captions,
+                false_captions=false,
+                twin=picture.twin + offset if picture.twin >= 0 else -1,
+            )
         )
-        for picture in pictures
-    ]
+    return views
 
 
 def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
@@ -206,12 +213,12 @@ def _reading(file: Path) -> Callable[[], Picture]:
     return lambda: decode(file.read_bytes())
 
 
-def _flip(load: Callable[[], Picture]) -> Callable[[], Picture]:
-    def flipped() -> Picture:
+def _altered(load: Callable[[], Picture], view: int, row: int, seed: int) -> Callable[[], Picture]:
+    def changed() -> Picture:
         picture = load()
-        return replace(picture, pixels=np.ascontiguousarray(picture.pixels[:, ::-1]))
+        return replace(picture, pixels=np.asarray(altered(Image.fromarray(picture.pixels), view, row, seed)))
 
-    return flipped
+    return changed
 
 
 def _cut(load: Callable[[], Picture], box: Sequence[float]) -> Callable[[], Picture]:

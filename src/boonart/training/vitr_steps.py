@@ -61,7 +61,9 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
     assert head is not None
     size = len(batch)
     regions, words, mask = _inputs(network, batch, options)
-    matrix = options.score_scale * head.grounding_matrix(regions, words, mask)  # (B + F, B)
+    region_view, word_view = head.view_regions(regions), head.view_words(words, mask)
+    scores, cosines = head.grounding_matrix(region_view, word_view)
+    matrix = options.score_scale * scores.float()  # (B + F, B)
     false = matrix[size:] if options.false_texts else None
     losses = {}
     if options.grounding:
@@ -71,7 +73,12 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
     texts, pictures, valid, by_picture = candidate_pairs(matrix[:size].detach(), batch, options)
     chosen = valid.flatten().nonzero().squeeze(1)
     text_rows, picture_rows = texts.flatten()[chosen], pictures.flatten()[chosen]
-    role, grounding = head(regions[picture_rows], words[text_rows], mask[text_rows])
+    with_unit = head.similarity is not None
+    role, grounding = head.judge(
+        cosines[text_rows, :, picture_rows],
+        region_view.rows(picture_rows, with_unit=with_unit),
+        word_view.rows(text_rows, with_unit=with_unit),
+    )
     total = role.float() + options.score_scale * grounding.float().detach()
     logits = torch.full((valid.numel(),), _OUT, device=total.device).index_put((chosen,), total).view(valid.shape)
     columns = torch.arange(valid.shape[1], device=valid.device)

@@ -28,6 +28,7 @@ class RoleConfig:
         position: the token says where the word looked: mean, spread and tilt of its attention, match.
         word_map: the token carries the whole map of the word's matches, which counts and sizes need.
         seen: the token carries what the word looked at: the mean of the regions by its attention.
+        agreement: the token carries word and what it looked at multiplied, so that "red" can be checked.
         similarity: the token carries the published similarity vector.
     """
 
@@ -41,7 +42,8 @@ class RoleConfig:
     position: bool = True
     word_map: bool = True
     seen: bool = True
-    similarity: bool = True
+    agreement: bool = True
+    similarity: bool = False
 
 
 @dataclass(frozen=True, slots=True)

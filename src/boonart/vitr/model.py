@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from boonart.vitr.config import VitrConfig
-from boonart.vitr.role import RoleHead
+from boonart.vitr.role import RoleHead, inner_products
 from boonart.works import REGIONS
 
 SMOOTHING = 12.0
@@ -72,20 +72,11 @@ def reason(regions: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
     Returns:
         Contexts (P, T, E), each word's weighted sum of the regions, and the weights (P, T, R).
     """
-    affinity = pairwise(words, regions)  # (P, T, R)
+    affinity = inner_products(words, regions)  # (P, T, R)
     affinity = functional.leaky_relu(affinity, LEAK) * mask.unsqueeze(2)
     affinity = affinity / (affinity.norm(dim=1, keepdim=True) + _EPSILON)  # each region's row over the words
     weights = torch.softmax(SMOOTHING * affinity, dim=2)
     return weights @ regions, weights
-
-
-def pairwise(words: Tensor, regions: Tensor) -> Tensor:
-    """Inner products of (P, T, E) and (P, R, E), where either P may be 1: (P, T, R)."""
-    if words.shape[0] == 1 and regions.shape[0] > 1:  # one product over all pictures' regions at once
-        return (regions @ words[0].T).transpose(1, 2)
-    if regions.shape[0] == 1 and words.shape[0] > 1:
-        return words @ regions[0].T
-    return words @ regions.transpose(1, 2)
 
 
 def l1_normalise(vectors: Tensor) -> Tensor:

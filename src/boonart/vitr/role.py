@@ -19,21 +19,50 @@ from boonart.vitr.config import RoleConfig
 from boonart.works import GRID, REGIONS
 
 _POSITION_FEATURES = 8
-_WHOLE_PICTURE = -1e4
+_OUT = -1e4
 
 
-class Grounding(NamedTuple):
-    """Where the words of P pairs look.
+class RegionView(NamedTuple):
+    """What the head makes of P pictures, whatever the text.
 
     Attributes:
-        cosines: (P, T, R) between each word and each region.
-        attention: (P, T, R), sums to 1 over the regions: the explanation that a user sees.
-        matches: (P, T), the cosine under the attention: a soft best match.
+        unit: (P, R, E), each region scaled to length 1.
+        seen: (P, R, S) what a word finds there, or None without that option.
+        weights: (P, R) how much each region counts, summing to 1.
     """
 
-    cosines: Tensor
-    attention: Tensor
-    matches: Tensor
+    unit: Tensor
+    seen: Tensor | None
+    weights: Tensor
+
+    def rows(self, index: Tensor, *, with_unit: bool) -> RegionView:
+        """The pictures of these rows; their vectors, the bulk of it, only where they are needed."""
+        return RegionView(
+            self.unit[index if with_unit else slice(0)],
+            None if self.seen is None else self.seen[index],
+            self.weights[index],
+        )
+
+
+class WordView(NamedTuple):
+    """What the head makes of P texts, whatever the picture.
+
+    Attributes:
+        unit: (P, T, E), each word scaled to length 1.
+        content: (P, T, S) which word it is, or None without that option.
+        weights: (P, T) how much each word counts, summing to 1.
+        mask: (P, T) bool, True for a word.
+    """
+
+    unit: Tensor
+    content: Tensor | None
+    weights: Tensor
+    mask: Tensor
+
+    def rows(self, index: Tensor, *, with_unit: bool) -> WordView:
+        """The texts of these rows; their vectors, the bulk of it, only where they are needed."""
+        content = None if self.content is None else self.content[index]
+        return WordView(self.unit[index if with_unit else slice(0)], content, self.weights[index], self.mask[index])
 
 
 class RoleHead(nn.Module):
@@ -54,9 +83,10 @@ class RoleHead(nn.Module):
         self.word_weight = nn.Linear(embed_size, 1)
         self.region_weight = nn.Linear(embed_size, 1)
         self.content = nn.Linear(embed_size, size) if config.word_content else None
+        self.seen = nn.Linear(embed_size, size) if config.seen else None
+        self.agreement = nn.Linear(size, size) if config.word_content and config.seen and config.agreement else None
         self.position = nn.Linear(_POSITION_FEATURES, size) if config.position else None
         self.word_map = nn.Linear(REGIONS, size) if config.word_map else None
-        self.seen = nn.Linear(embed_size, size) if config.seen else None
         self.similarity = nn.Linear(embed_size, size) if config.similarity else None
         self.place = nn.Embedding(config.max_words, size)
         nn.init.normal_(self.place.weight, std=0.02)
@@ -72,58 +102,24 @@ class RoleHead(nn.Module):
         """What the cosines are multiplied with before the softmax over the regions."""
         return self.log_sharpness.exp().clamp(max=100.0)
 
-    def ground(self, regions: Tensor, words: Tensor) -> Grounding:
-        """Let the words (P, T, E) look at the regions (P, R, E); either P may be 1.
+    def view_regions(self, regions: Tensor) -> RegionView:
+        """Prepare regions (P, R, E). Only their directions count: the filters' gates are not seen."""
+        unit = functional.normalize(regions, dim=-1)
+        scaled = unit * unit.shape[-1] ** 0.5
+        weights = torch.softmax(self.region_weight(scaled).squeeze(2), dim=1)
+        return RegionView(unit, self.seen(scaled) if self.seen is not None else None, weights)
 
-        The filters scale a region and leave its direction, so the cosine does not see them.
-        """
-        regions, words = functional.normalize(regions, dim=-1), functional.normalize(words, dim=-1)
-        if words.shape[0] == 1 and regions.shape[0] > 1:  # one product over all pictures' regions at once
-            cosines = (regions @ words[0].T).transpose(1, 2)
-        elif regions.shape[0] == 1 and words.shape[0] > 1:
-            cosines = words @ regions[0].T
-        else:
-            cosines = words @ regions.transpose(1, 2)
-        attention = torch.softmax(self.sharpness * cosines, dim=2)
-        return Grounding(cosines, attention, (attention * cosines).sum(dim=2))
+    def view_words(self, words: Tensor, mask: Tensor) -> WordView:
+        """Prepare words (P, T, E), padded at the end; `mask` (P, T) is True for a word."""
+        unit = functional.normalize(words, dim=-1)
+        scaled = unit * unit.shape[-1] ** 0.5
+        logits = self.word_weight(scaled).squeeze(2).masked_fill(~mask, _OUT)
+        content = self.content(scaled) if self.content is not None else None
+        return WordView(unit, content, torch.softmax(logits, dim=1), mask)
 
-    def grounding_score(self, grounding: Grounding, regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """How well the words find themselves in the picture and the regions in the text, -1..1: (P,).
-
-        Each word and each region counts by a learned weight: "dog" more than "the".
-        """
-        word_weights = self._word_weights(words, mask)
-        region_weights = self._region_weights(regions)
-        found = (grounding.matches * word_weights).sum(dim=1)
-        attention = torch.softmax(
-            (self.sharpness * grounding.cosines).masked_fill(~mask.unsqueeze(2), _WHOLE_PICTURE), dim=1
-        )
-        told = (attention * grounding.cosines).sum(dim=1)  # (P, R)
-        return found + (told * region_weights).sum(dim=1)
-
-    def grounding_matrix(self, regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """`grounding_score` of every text with every picture.
-
-        Args:
-            regions: (N, R, E).
-            words: (B, T, E).
-            mask: (B, T) bool.
-
-        Returns:
-            (B, N).
-        """
-        texts, length, _ = words.shape
-        pictures = len(regions)
-        word_weights, region_weights = self._word_weights(words, mask), self._region_weights(regions)
-        flat_words = functional.normalize(words, dim=-1).flatten(0, 1)
-        flat_regions = functional.normalize(regions, dim=-1).flatten(0, 1)
-        cosines = (flat_words @ flat_regions.T).view(texts, length, pictures, REGIONS)
-        powers = torch.exp(self.sharpness * (cosines - 1.0))  # in (0, 1], shared by both softmaxes
-        weighted = powers * cosines
-        found = weighted.sum(dim=3) / powers.sum(dim=3)  # (B, T, N)
-        kept = mask.to(powers.dtype)
-        told = torch.einsum("btnr,bt->bnr", weighted, kept) / torch.einsum("btnr,bt->bnr", powers, kept)
-        return torch.einsum("btn,bt->bn", found, word_weights) + torch.einsum("bnr,nr->bn", told, region_weights)
+    def attention(self, cosines: Tensor) -> Tensor:
+        """Where each word looks, of cosines (P, T, R): sums to 1 over the regions. A user sees it as a map."""
+        return torch.softmax(self.sharpness * cosines, dim=2)
 
     def forward(self, regions: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Role logits and grounding scores of P pairs, (P,) each.
@@ -133,54 +129,87 @@ class RoleHead(nn.Module):
             words: (P, T, E) projected words, padded at the end.
             mask: (P, T) bool, True for a word.
         """
-        grounding = self.ground(regions, words)
-        tokens = self._tokens(grounding, regions, words)
-        mask = mask.expand(tokens.shape[0], -1)
+        region_view, word_view = self.view_regions(regions), self.view_words(words, mask)
+        return self.judge(inner_products(word_view.unit, region_view.unit), region_view, word_view)
+
+    def judge(self, cosines: Tensor, regions: RegionView, words: WordView) -> tuple[Tensor, Tensor]:
+        """Role logits and grounding scores of P pairs whose cosines (P, T, R) are known."""
+        attention = self.attention(cosines)
+        matches = (attention * cosines).sum(dim=2)  # (P, T): a soft best match
+        tokens = self._tokens(cosines, attention, matches, regions, words)
+        mask = words.mask.expand(tokens.shape[0], -1)
         for layer in self.layers:
             tokens = layer(tokens, mask)
         kept = mask.unsqueeze(2)
         mean = (self.norm(tokens) * kept).sum(dim=1) / kept.sum(dim=1)  # (P, S)
-        return self.score(mean).squeeze(1), self.grounding_score(grounding, regions, words, mask)
+        return self.score(mean).squeeze(1), self._grounding(cosines, matches, regions, words)
 
-    def _tokens(self, grounding: Grounding, regions: Tensor, words: Tensor) -> Tensor:
+    def grounding_matrix(self, regions: RegionView, words: WordView) -> tuple[Tensor, Tensor]:
+        """The grounding score of every text with every picture.
+
+        Args:
+            regions: of N pictures.
+            words: of B texts.
+
+        Returns:
+            Scores (B, N) and the cosines (B, T, N, R) that they come from.
+        """
+        texts, length = words.mask.shape
+        flat = words.unit.flatten(0, 1) @ regions.unit.flatten(0, 1).T
+        cosines = flat.view(texts, length, len(regions.unit), REGIONS)
+        powers = torch.exp(self.sharpness * (cosines - 1.0))  # in (0, 1], shared by both softmaxes
+        weighted = powers * cosines
+        found = weighted.sum(dim=3) / powers.sum(dim=3)  # (B, T, N)
+        kept = words.mask.to(powers.dtype)
+        told = torch.einsum("btnr,bt->bnr", weighted, kept) / torch.einsum("btnr,bt->bnr", powers, kept)
+        scores = torch.einsum("btn,bt->bn", found, words.weights) + torch.einsum("bnr,nr->bn", told, regions.weights)
+        return scores, cosines
+
+    def _grounding(self, cosines: Tensor, matches: Tensor, regions: RegionView, words: WordView) -> Tensor:
+        """How well the words find themselves in the picture and the regions in the text, -2..2: (P,)."""
+        found = (matches * words.weights).sum(dim=1)
+        logits = (self.sharpness * cosines).masked_fill(~words.mask.unsqueeze(2), _OUT)
+        told = (torch.softmax(logits, dim=1) * cosines).sum(dim=1)  # (P, R)
+        return found + (told * regions.weights).sum(dim=1)
+
+    def _tokens(
+        self, cosines: Tensor, attention: Tensor, matches: Tensor, regions: RegionView, words: WordView
+    ) -> Tensor:
         """A token for each word, (P, T, S)."""
-        length = words.shape[1]
-        places = torch.arange(length, device=words.device).clamp(max=self.config.max_words - 1)
+        places = torch.arange(cosines.shape[1], device=cosines.device).clamp(max=self.config.max_words - 1)
         tokens: Tensor = self.place(places).unsqueeze(0)
-        unit_words = functional.normalize(words, dim=-1)
-        if self.content is not None:
-            tokens = tokens + self.content(unit_words * unit_words.shape[-1] ** 0.5)
+        if words.content is not None:
+            tokens = tokens + words.content
         if self.position is not None:
-            tokens = tokens + self.position(self._position(grounding))
+            tokens = tokens + self.position(self._position(cosines, attention, matches))
         if self.word_map is not None:
-            tokens = tokens + self.word_map(grounding.cosines * self.sharpness)
-        if self.seen is not None or self.similarity is not None:
-            unit_regions = functional.normalize(regions, dim=-1)
-            seen = grounding.attention @ unit_regions  # (P, T, E)
-            if self.seen is not None:
-                tokens = tokens + self.seen(seen * seen.shape[-1] ** 0.5)
-            if self.similarity is not None:
-                tokens = tokens + self.similarity((unit_words - seen) ** 2 * seen.shape[-1] ** 0.5)
+            tokens = tokens + self.word_map(cosines * self.sharpness)
+        if regions.seen is not None:
+            seen = attention @ regions.seen  # (P, T, S)
+            tokens = tokens + seen
+            if self.agreement is not None and words.content is not None:
+                tokens = tokens + self.agreement(words.content * seen)
+        if self.similarity is not None:
+            context = attention @ regions.unit  # (P, T, E)
+            tokens = tokens + self.similarity((words.unit - context) ** 2 * context.shape[-1] ** 0.5)
         return tokens
 
-    def _position(self, grounding: Grounding) -> Tensor:
+    def _position(self, cosines: Tensor, attention: Tensor, matches: Tensor) -> Tensor:
         """Mean, spread and tilt of the attention on the grid, and how well it matches: (P, T, 8)."""
-        moments = grounding.attention @ self.grid  # (P, T, 5): x, y, x², y², xy
-        x, y, xx, yy, xy = moments.unbind(dim=2)
-        scaled = self.sharpness * grounding.cosines
+        x, y, xx, yy, xy = (attention @ self.grid).unbind(dim=2)
+        scaled = self.sharpness * cosines
         return torch.stack(
-            [x, y, xx - x * x, yy - y * y, xy - x * y, grounding.matches, scaled.amax(dim=2), scaled.mean(dim=2)], dim=2
+            [x, y, xx - x * x, yy - y * y, xy - x * y, matches, scaled.amax(dim=2), scaled.mean(dim=2)], dim=2
         )
 
-    def _word_weights(self, words: Tensor, mask: Tensor) -> Tensor:
-        """How much each word counts, (P, T), sums to 1 over the words."""
-        logits: Tensor = self.word_weight(functional.normalize(words, dim=-1) * words.shape[-1] ** 0.5).squeeze(2)
-        return torch.softmax(logits.masked_fill(~mask, _WHOLE_PICTURE), dim=1)
 
-    def _region_weights(self, regions: Tensor) -> Tensor:
-        """How much each region counts, (P, R), sums to 1 over the regions."""
-        logits: Tensor = self.region_weight(functional.normalize(regions, dim=-1) * regions.shape[-1] ** 0.5).squeeze(2)
-        return torch.softmax(logits, dim=1)
+def inner_products(words: Tensor, regions: Tensor) -> Tensor:
+    """Inner products of (P, T, E) and (P, R, E), where either P may be 1: (P, T, R)."""
+    if words.shape[0] == 1 and regions.shape[0] > 1:  # one product over all pictures' regions at once
+        return (regions @ words[0].T).transpose(1, 2)
+    if regions.shape[0] == 1 and words.shape[0] > 1:
+        return words @ regions[0].T
+    return words @ regions.transpose(1, 2)
 
 
 class TokenLayer(nn.Module):

@@ -18,7 +18,8 @@ from boonart.ports import Features, RerankRequest
 from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered
 from boonart.vitr.explain import word_maps
 from boonart.vitr.mixture import Direction, Mixture, Mixtures
-from boonart.vitr.model import RelationNetwork, pairwise, reason
+from boonart.vitr.model import RelationNetwork, reason
+from boonart.vitr.role import inner_products
 from boonart.works import (
     REGIONS,
     Candidate,
@@ -269,7 +270,9 @@ class VitrReranker:
         if ranker is Ranker.VITR or self._network.role is None:
             _, attention = reason(pairs.regions, pairs.words, pairs.mask)
         else:
-            attention = self._network.role.ground(pairs.regions, pairs.words).attention
+            head = self._network.role
+            words, regions = functional.normalize(pairs.words, dim=-1), functional.normalize(pairs.regions, dim=-1)
+            attention = head.attention(inner_products(words, regions))
         rows = attention.cpu().numpy()
         if isinstance(request.query, TextEmbedding):
             return [word_maps(request.query.words, row) for row in rows]
@@ -329,7 +332,7 @@ def late_interaction(regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         words: (P, T, E), or (1, T, E).
         mask: (P, T) bool, True for a word.
     """
-    cosines = pairwise(functional.normalize(words, dim=-1), functional.normalize(regions, dim=-1))
+    cosines = inner_products(functional.normalize(words, dim=-1), functional.normalize(regions, dim=-1))
     kept = mask.to(cosines.dtype)
     return (cosines.amax(dim=2) * kept).sum(dim=1) / kept.sum(dim=1)
 

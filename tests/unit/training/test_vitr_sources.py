@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boonart.encoders.starter_network import PICTURE_SIZE
 from boonart.errors import SourceError
-from boonart.training.vitr_sources import mirrored, read_source, scene_pictures
+from boonart.training.vitr_sources import altered_view, read_source, scene_pictures
 
 
 def picture(file, pixels=None):
@@ -115,10 +116,17 @@ def test_scenes_and_their_twins():
 
 def test_mirror_images_exchange_left_and_right():
     pictures = scene_pictures(3, 12, "train")
-    flipped = mirrored(pictures)
+    flipped = altered_view(pictures, 1, 0)
     for old, new in zip(pictures, flipped, strict=True):
         assert new.identity == old.identity
         assert [text.count("left") for text in new.captions] == [text.count("right") for text in old.captions]
         assert (new.twin >= 0) == (old.twin >= 0)
         assert new.twin < 0 or new.twin not in {item.twin for item in pictures}
-    np.testing.assert_array_equal(flipped[0].load().pixels, pictures[0].load().pixels[:, ::-1])
+    assert flipped[0].load().pixels.shape == (PICTURE_SIZE, PICTURE_SIZE, 3)
+
+
+def test_crops_are_the_same_every_time():
+    pictures = scene_pictures(3, 2, "train")
+    first, again = (altered_view(pictures, 2, 0)[0].load().pixels for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, altered_view(pictures, 3, 0)[0].load().pixels)

@@ -174,7 +174,9 @@ def test_the_papers_configuration_has_the_papers_layers():
 
 
 def test_initial_weights_are_as_published():
-    network = RelationNetwork(VitrConfig(6, 400, 7, embed_size=200, similarity_size=50, role=None)).requires_grad_(False)
+    network = RelationNetwork(VitrConfig(6, 400, 7, embed_size=200, similarity_size=50, role=None)).requires_grad_(
+        False
+    )
     bound = math.sqrt(6.0 / (400 + 200))  # Xavier
     assert float(network.project_regions.weight.abs().max()) == pytest.approx(bound, rel=0.01)
     bound = math.sqrt(6.0 / 200)  # Kaiming, fan in

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from boonart.vitr.config import RoleConfig
-from boonart.vitr.role import RoleHead
+from boonart.vitr.role import RoleHead, inner_products
 
 CONFIG = RoleConfig(size=8, layers=2, attention_heads=2, feed_forward=12, max_words=6)
 
@@ -22,7 +22,8 @@ def test_the_grounding_matrix_is_the_score_of_every_pair():
     torch.nn.init.normal_(head.word_weight.weight)
     torch.nn.init.normal_(head.region_weight.weight)
     regions, words, mask = inputs(pictures=2)
-    matrix = head.grounding_matrix(regions, words, mask)
+    matrix, cosines = head.grounding_matrix(head.view_regions(regions), head.view_words(words, mask))
+    assert cosines.shape == (3, 5, 2, 49)
     for text in range(3):
         for picture in range(2):
             _, score = head(regions[picture][None], words[text][None], mask[text][None])
@@ -53,7 +54,7 @@ def test_one_query_against_many_is_the_same_as_pair_by_pair(pictures, texts):
 
 def test_attention_is_a_distribution_over_the_regions():
     regions, words, _ = inputs()
-    attention = RoleHead(8, CONFIG).ground(regions, words).attention
+    attention = RoleHead(8, CONFIG).attention(inner_products(words, regions)).detach()
     torch.testing.assert_close(attention.sum(dim=2), torch.ones(3, 5))
 
 
@@ -82,12 +83,12 @@ def test_sentences_longer_than_the_places_are_read():
     assert bool(grounding.isfinite())
 
 
-@pytest.mark.parametrize("option", ["word_content", "position", "word_map", "seen", "similarity"])
+@pytest.mark.parametrize("option", ["word_content", "position", "word_map", "seen", "agreement", "similarity"])
 def test_each_option_takes_its_piece_away(option):
     regions, words, mask = inputs()
     torch.manual_seed(2)
-    whole = RoleHead(8, CONFIG).eval().requires_grad_(False)
-    without = RoleHead(8, replace(CONFIG, **{option: False})).eval().requires_grad_(False)
+    whole = RoleHead(8, replace(CONFIG, similarity=True)).eval().requires_grad_(False)
+    without = RoleHead(8, replace(CONFIG, **{"similarity": True, option: False})).eval().requires_grad_(False)
     without.load_state_dict({k: v for k, v in whole.state_dict().items() if k in without.state_dict()})
     assert sum(p.numel() for p in without.parameters()) < sum(p.numel() for p in whole.parameters())
     assert not torch.allclose(whole(regions, words, mask)[0], without(regions, words, mask)[0], atol=1e-5)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from boonart.training.vitr_fit import calibrate, fit_mixture
+from boonart.training.vitr_parts import CandidateLists, mixed, recalls
+from boonart.works import Ranker
+
+
+def lists(rng: np.random.Generator, useful: dict[str, float], queries: int = 300, count: int = 20) -> CandidateLists:
+    """Candidates whose right one (a random place) has each part raised by so many standard deviations."""
+    right = np.zeros((queries, count), dtype=bool)
+    right[np.arange(queries), rng.integers(count, size=queries)] = True
+    parts = {
+        name: (rng.standard_normal((queries, count)) + raised * right).astype(np.float32)
+        for name, raised in useful.items()
+    }
+    return CandidateLists(np.tile(np.arange(count), (queries, 1)), right, parts)
+
+
+def test_a_useful_part_weighs_more_than_noise():
+    data = lists(np.random.default_rng(0), {"global": 1.5, "grounding": 1.5, "role": 0.0})
+    weights = fit_mixture(Ranker.ROLE, data, None).weights
+    assert weights["role"] < 0.4 * weights["grounding"]
+    assert weights["global"] == pytest.approx(weights["grounding"], rel=0.8)
+
+
+def test_the_mixture_is_better_than_either_part():
+    data = lists(np.random.default_rng(1), {"global": 1.5, "late": 1.5})
+    weights = fit_mixture(Ranker.LATE, data, None).weights
+    best = sum(recalls(data, mixed(data.parts, weights)))
+    for name in data.parts:
+        assert best > sum(recalls(data, data.parts[name])) + 10
+
+
+def test_twins_teach_what_photographs_do_not():
+    rng = np.random.default_rng(2)
+    data = lists(rng, {"global": 2.0, "grounding": 1.0, "role": 0.0})
+    role = np.column_stack([np.ones(100), -np.ones(100)]).astype(np.float32)
+    twins = {
+        "global": rng.standard_normal((100, 2)).astype(np.float32),
+        "grounding": rng.standard_normal((100, 2)).astype(np.float32),
+        "role": role,
+    }
+    alone = fit_mixture(Ranker.ROLE, data, None).weights["role"]
+    assert fit_mixture(Ranker.ROLE, data, twins).weights["role"] > alone
+
+
+def test_calibration_recovers_the_curve():
+    rng = np.random.default_rng(3)
+    scores = rng.uniform(-10, 10, 20_000).astype(np.float32)
+    right = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.7 * scores - 2.0)))
+    slope, offset = calibrate(scores, right)
+    assert slope == pytest.approx(0.7, rel=0.1)
+    assert offset == pytest.approx(-2.0, rel=0.1)
+
+
+def test_recalls_by_hand():
+    right = np.array([[True, False], [False, True]])
+    data = CandidateLists(np.zeros((2, 2), dtype=int), right, {})
+    scores = np.array([[2.0, 1.0], [2.0, 1.0]], dtype=np.float32)
+    assert recalls(data, scores) == (50.0, 100.0, 100.0)

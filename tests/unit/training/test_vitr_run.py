@@ -1,0 +1,88 @@
+"""From captioned pictures to a weight file that serves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from vitr_toys import COLOURS, SquareEncoder
+
+from boonart.errors import SourceError
+from boonart.training import vitr_run, vitr_sources
+from boonart.training.vitr import VitrTraining, starter_preset
+from boonart.training.vitr_run import VitrData, train_vitr
+from boonart.vitr.config import RoleConfig, VitrConfig
+from boonart.vitr.weights import load_checkpoint, load_reranker
+from boonart.works import Picture, Ranker
+
+TINY = VitrConfig(4, 4, 6, embed_size=8, similarity_size=6, filters=1, aggregations=1, role=RoleConfig(size=8))
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Small enough for a test, and pictures as they are."""
+    monkeypatch.setattr(vitr_run, "small", lambda *sizes: TINY)
+    monkeypatch.setattr(vitr_sources, "decode", lambda data: Picture(_pixels(data), (7, 7), "PNG"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _pixels(data: bytes) -> np.ndarray:
+    import io
+
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.fixture
+def captions(tmp_path):
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    records = []
+    for number, (a, b) in enumerate((a, b) for a in COLOURS for b in COLOURS if a != b):
+        pixels = np.zeros((7, 7, 3), dtype=np.uint8)
+        pixels[2:4, 1:3], pixels[2:4, 4:6] = COLOURS[a], COLOURS[b]
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        text = f"{a} left of {b}"
+        for split in ("train", "dev"):
+            records.append({"image": f"{number}.png", "split": split, "captions": [text, text]})
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return folder
+
+
+def short() -> VitrTraining:
+    preset = starter_preset()
+    stages = tuple(replace(stage, passes=2, batch=6) for stage in preset.stages)
+    return replace(preset, stages=stages, measure_every=1)
+
+
+def test_the_weight_file_serves(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    card = train_vitr(short(), SquareEncoder(), data, tmp_path / "out", device="cpu", licence="CC0")
+    checkpoint = load_checkpoint(tmp_path / "out" / "vitr.safetensors")
+    assert checkpoint.card == card
+    assert card.encoder_id == "squares@1"
+    assert "dev.role.text_to_image.R@1" in card.figures
+    assert set(checkpoint.mixtures.by_ranker) == {Ranker.LATE, Ranker.VITR, Ranker.ROLE}
+    assert all(m.calibrated for both in checkpoint.mixtures.by_ranker.values() for m in both.values())
+    load_reranker("out", encoder_card=SquareEncoder().card, index=None, models_folder=tmp_path, device="cpu")
+
+
+def test_the_same_seed_gives_the_same_weights(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    cards = [train_vitr(short(), SquareEncoder(), data, tmp_path / name, device="cpu") for name in ("a", "b")]
+    assert cards[0].weights_hash == cards[1].weights_hash
+
+
+def test_nothing_half_written_where_there_is_nothing_to_fit_on(captions, tmp_path):
+    lines = [line for line in (captions / "captions.jsonl").read_text().splitlines() if '"train"' in line]
+    (captions / "captions.jsonl").write_text("\n".join(lines))
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    with pytest.raises(SourceError, match="no dev split"):
+        train_vitr(short(), SquareEncoder(), data, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out" / "vitr.safetensors").exists()
