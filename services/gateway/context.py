@@ -16,6 +16,8 @@ from boonart_services.gateway.query_pictures import QueryPictures
 
 READY_SECONDS = 5.0
 """How long a proof of readiness holds, in seconds."""
+LISTED_SECONDS = 1.0
+"""How long a list of the collections is good enough for a page, or to find the one that is meant."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class Context:
     pictures: QueryPictures = field(default_factory=QueryPictures)
     ready_at: float = 0.0
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _listed: list[CollectionInfo] = field(default_factory=list)
+    _listed_at: float = float("-inf")
 
     def wired(self) -> Parts:
         """The parts.
@@ -43,6 +47,13 @@ class Context:
             raise Unavailable("The models are being loaded.", hint="Try again in a few seconds.", retry_after=2.0)
         return self.parts
 
+    async def collections(self) -> list[CollectionInfo]:
+        """All collections, as they were at most `LISTED_SECONDS` ago: the index reads the disk to tell."""
+        if time.monotonic() - self._listed_at > LISTED_SECONDS:
+            self._listed = await self.wired().index.collections()
+            self._listed_at = time.monotonic()
+        return self._listed
+
     async def collection(self, name: str) -> str:
         """The collection meant: as named, the default, or the only one.
 
@@ -51,7 +62,7 @@ class Context:
         """
         if name:
             return name
-        found = await self.wired().index.collections()
+        found = await self.collections()
         if default := self.default_collection(found):
             return default
         if not found:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import UploadFile
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from boonart import works
 from boonart.errors import InvalidFilter
@@ -132,7 +132,7 @@ class FilterTree(Strict):
                 yield leaf.field, (*at, name, "field")
 
 
-FILTER_EXAMPLE = {
+FILTER_EXAMPLE: dict[str, JsonValue] = {
     "and": [
         {"in": {"field": "artist", "values": ["John Constable", "J. M. W. Turner"]}},
         {"not": {"eq": {"field": "medium", "value": "Ink on paper"}}},

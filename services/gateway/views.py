@@ -91,8 +91,11 @@ class Tile:
 
     @property
     def description(self) -> str:
-        """Its description, unless that only repeats the title."""
-        return "" if self.work.description.strip(" .") == self.work.title.strip(" .") else self.work.description
+        """Its description, without the title that composed descriptions begin with and that stands above it."""
+        title, text = self.work.title.strip(" ."), self.work.description.strip()
+        if title and text.startswith(title):
+            text = text.removeprefix(title).strip(" .;:,")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

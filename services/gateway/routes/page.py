@@ -66,7 +66,7 @@ async def index(
     view = View(Asked(q, like, picture, collection, more))
     status = 200
     try:
-        view.collections = await here.wired().index.collections()
+        view.collections = await here.collections()
         view.collection = collection or here.default_collection(view.collections)
         if view.asked:
             view.collection = await here.collection(collection)
@@ -74,6 +74,8 @@ async def index(
     except BoonArtError as error:
         status = kind_of(error).status
         view.error, view.hint = error.message, error.hint
+        if view.collection not in [info.name for info in view.collections]:
+            view.collection = here.default_collection(view.collections) if view.collections else ""
     return _page(request, view, status)
 
 

@@ -37,12 +37,24 @@ def test_the_source_is_linked() -> None:
     assert tile.link == "http://m.example/1"
 
 
-def test_a_description_that_repeats_the_title_is_not_shown_again() -> None:
-    repeated, other = (
-        to_results(answer(0.9, work=Work("w", title="A ford", description=text)), Asked("x"), "c", 1.0).tiles[0]
-        for text in ("A ford.", "A cart in a ford.")
-    )
-    assert (repeated.description, other.description) == ("", "A cart in a ford.")
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [
+        ("A ford.", ""),
+        ("A ford", ""),
+        ("A ford. cart, horse, river", "cart, horse, river"),
+        ("A cart in a ford.", "A cart in a ford."),
+        ("", ""),
+    ],
+)
+def test_a_description_does_not_repeat_the_title_above_it(description: str, shown: str) -> None:
+    work = Work("w", title="A ford", description=description)
+    assert to_results(answer(0.9, work=work), Asked("x"), "c", 1.0).tiles[0].description == shown
+
+
+def test_a_work_without_a_title_has_a_name_and_its_whole_description() -> None:
+    (tile,) = to_results(answer(0.9, work=Work("w7", description="A ford.")), Asked("x"), "c", 1.0).tiles
+    assert (tile.title, tile.description) == ("Untitled (w7)", "A ford.")
 
 
 def test_a_full_list_can_be_made_longer_until_the_end() -> None:

@@ -1,0 +1,103 @@
+"""The page's HTML on fakes: what browsers are not needed for."""
+
+import re
+
+import pytest
+from gateway_fakes import WORK, client_of, fake_parts
+
+from boonart.works import Answer, Hit, Query, Ranker, Target
+from boonart_services.gateway.main import create_app
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+
+
+async def page(path: str, *collections: str, **settings: object) -> tuple[int, str]:
+    async with client_of(create_app(fake_parts(*collections, **settings))) as client:
+        response = await client.get(path, headers=HTML)
+    assert response.headers["content-type"].startswith("text/html")
+    return response.status_code, response.text
+
+
+async def test_the_first_view_has_examples_for_the_collection_meant() -> None:
+    status, html = await page("/", "a", "b", default_collection="b")
+    assert status == 200
+    assert re.search(r'<option value="b" selected>', html)
+    assert html.count("&amp;collection=b") >= 5
+    assert "2 works in 2 collections" in html
+
+
+async def test_one_collection_needs_no_choice() -> None:
+    _, html = await page("/", "a")
+    assert "<select" not in html
+
+
+async def test_what_was_asked_comes_back_as_text_and_not_as_markup() -> None:
+    status, html = await page("/?q=%3Cscript%3Ealert(1)%3C/script%3E%22", "a")
+    assert status == 200
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;" in html
+
+
+async def test_nothing_in_the_page_needs_an_inline_style_or_script() -> None:
+    for path in ("/", "/?q=x", "/?q=x&collection=no"):
+        _, html = await page(path, "a")
+        assert not re.search(r"\sstyle=|\son\w+=|javascript:|<style|<script(?![^>]*\bsrc=)", html)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//(?!museum\.example)', html)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/?q=x&collection=no", 404, "There is no collection"),
+        ("/?q=x", 404, "does not say which collection"),
+        ("/?q=" + "x" * 3000, 404, "does not say"),
+        ("/?q=x&collection=a&more=-1", 422, "more"),
+        ("/?q=" + "x" * 3000 + "&collection=a", 422, "3,000 characters"),
+        ("/?picture=gone&collection=a", 404, "no longer kept"),
+        ("/?like=gone&collection=a", 404, "no work"),
+        ("/elsewhere", 404, "Nothing is at /elsewhere"),
+        ("/queries/gone", 404, "no longer kept"),
+    ],
+)
+async def test_an_error_is_a_page_with_the_search_field(path: str, status: int, words: str) -> None:
+    found, html = await page(path, "a", "b")
+    assert found == status
+    assert words in html.partition('role="alert"')[2]
+    assert 'type="search"' in html
+
+
+@pytest.mark.parametrize("files", [{"picture": ("", b"")}, {"picture": ("empty.png", b"")}, {"other": ("x", b"x")}])
+async def test_an_upload_without_a_picture_is_said(files: dict[str, tuple[str, bytes]]) -> None:
+    async with client_of(create_app(fake_parts("a"))) as client:
+        response = await client.post("/", files=files, data={"collection": "a"}, headers=HTML)
+    assert response.status_code == 422
+    assert "No picture was chosen" in response.text
+
+
+async def test_a_program_gets_a_problem_where_a_person_gets_a_page() -> None:
+    async with client_of(create_app(fake_parts("a"))) as client:
+        response = await client.get("/elsewhere")
+        api = await client.get("/v1/elsewhere", headers=HTML)
+    assert response.headers["content-type"] == api.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("relevances", "line", "nothing_fits"), [((0.9, 0.2), 1, 0), ((0.2, 0.1), 0, 1), ((None, None), 0, 0)]
+)
+async def test_weak_matches_and_what_was_left_out_are_said(
+    relevances: tuple[float | None, ...], line: int, nothing_fits: int
+) -> None:
+    parts = fake_parts("a")
+    hits = tuple(Hit(n, WORK, 1.0, 1.0, relevance=relevance) for n, relevance in enumerate(relevances, start=1))
+    given = Answer(hits, Target.WORKS, Ranker.NONE, {}, degraded={"rerank": "it is down"})
+
+    async def run(query: Query) -> Answer:
+        return given
+
+    parts.search.run = run  # type: ignore[method-assign]
+    async with client_of(create_app(parts)) as client:
+        html = (await client.get("/?q=x")).text
+    assert html.count("Weaker matches") == line
+    assert html.count("Nothing fits well") == nothing_fits
+    assert "how things relate: it is down." in html
+    assert html.count("No picture") == 2
