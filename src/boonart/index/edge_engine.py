@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ import qdrant_edge as edge
 
 from boonart.errors import BoonArtError, WorkIndexError
 from boonart.index.folders import corrupt
+from boonart.index.keywords import keyword_vector
 from boonart.index.schema import (
     HNSW_EF_CONSTRUCT,
     HNSW_M,
-    KEYWORD_AVERAGE_LENGTH,
     KEYWORDS,
     Field,
     FieldKind,
     extra_name,
-    keyword_text,
     to_payload,
     vector_specs,
 )
@@ -110,11 +108,6 @@ def fields_of(schema: Mapping[str, Any]) -> dict[str, Field]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _bm25() -> edge.Bm25:
-    return edge.Bm25(edge.Bm25Config(avg_len=KEYWORD_AVERAGE_LENGTH, ascii_folding=True))
-
-
 def point(indexed: IndexedWork, collection: str, manifest: Manifest) -> edge.Point:
     """The engine's point of a work."""
     vectors: dict[str, Any] = {}
@@ -125,7 +118,7 @@ def point(indexed: IndexedWork, collection: str, manifest: Manifest) -> edge.Poi
         vectors[spec.name] = np.ascontiguousarray(array, dtype=np.float32)
         if spec.multi:
             vectors[spec.name] = vectors[spec.name].tolist()
-    keywords = _bm25().embed_document(keyword_text(indexed.work))
+    keywords = keyword_vector(indexed.work)
     if keywords.indices:
         vectors[KEYWORDS] = keywords
     return edge.Point(indexed.point_id(collection), vectors, to_payload(indexed, manifest))
