@@ -61,4 +61,23 @@ def document(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["default"] = anything
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    _forget_nulls(made)
     return made
+
+
+def _forget_nulls(value: Any) -> None:
+    """Optional fields are left out rather than null, in requests and answers; pydantic describes them as both."""
+    if isinstance(value, list):
+        for inner in value:
+            _forget_nulls(inner)
+    elif isinstance(value, dict):
+        choices = value.get("anyOf")
+        if isinstance(choices, list) and {"type": "null"} in choices:
+            choices.remove({"type": "null"})
+            if value.get("default", ...) is None:
+                del value["default"]
+            if len(choices) == 1:
+                del value["anyOf"]
+                value |= choices[0]
+        for inner in list(value.values()):
+            _forget_nulls(inner)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import UploadFile
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from boonart import works
 from boonart.errors import InvalidFilter
@@ -23,6 +23,14 @@ class Strict(BaseModel):
     """A body without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        """Nothing is null: a field is given or left out, so that "no value" can be written in one way alone."""
+        if value is None:
+            raise ValueError("is null; leave it out instead")
+        return value
 
 
 def _encodable(text: str) -> str:
@@ -141,9 +149,13 @@ FILTER_EXAMPLE: dict[str, JsonValue] = {
 
 
 CollectionName = Annotated[
-    Encodable,
-    Field(description="Collection to search; not needed where there is only one, or a default.", max_length=200),
+    str,
+    Field(
+        description="Collection to search; not needed where there is only one, or a default.",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63})?$",
+    ),
 ]
+WorkId = Annotated[Encodable, Field(description="The collection's own id of the work.", max_length=512)]
 
 
 class SearchOptions(Strict):
@@ -165,21 +177,38 @@ class SearchOptions(Strict):
 class SearchRequest(SearchOptions):
     """A search by text, by picture or by an existing work; exactly one of the three."""
 
-    text: Encodable = Field(default="", description=f"What to look for, at most {MAX_TEXT:,} characters.")
-    image: str = Field(default="", description="A picture file, base64.", json_schema_extra={"format": "byte"})
-    like: Encodable = Field(default="", description="Id of a work to find similar ones to.", max_length=512)
+    text: Encodable = Field(
+        default="",
+        description="What to look for.",
+        # Only described here: the search itself refuses other texts, with words of its own.
+        json_schema_extra={"maxLength": MAX_TEXT, "pattern": r"\S"},
+    )
+    image: str = Field(
+        default="",
+        description="A picture file of any common format, base64.",
+        json_schema_extra={"contentEncoding": "base64", "minLength": 1},
+    )
+    like: WorkId = Field(
+        default="", description="Id of a work to find similar ones to.", json_schema_extra={"minLength": 1}
+    )
     filter: FilterTree | None = None
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "oneOf": [{"required": ["text"]}, {"required": ["image"]}, {"required": ["like"]}],
             "examples": [
                 {"collection": "sample", "text": "a man sitting with his dog", "limit": 5},
                 {"collection": "sample", "text": "a boat on a stormy sea", "filter": FILTER_EXAMPLE},
                 {"collection": "sample", "like": "sample-0001"},
-            ]
+            ],
         },
     )
+
+    @property
+    def given(self) -> list[str]:
+        """Which of the three ways to ask are there."""
+        return [name for name in ("text", "image", "like") if name in self.model_fields_set]
 
 
 class ImageSearchForm(SearchOptions):

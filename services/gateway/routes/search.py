@@ -41,19 +41,20 @@ router = APIRouter(
 @router.post("/search", operation_id="search", response_model=SearchResponse)
 async def search(request: Request, body: SearchRequest) -> JSONResponse:
     """Find works by a text, a picture or an existing work; or descriptions by a picture."""
-    given = [name for name in ("text", "image", "like") if getattr(body, name).strip()]
+    given = body.given
     if len(given) > 1:
         raise InvalidQuery(f"The query has {' and '.join(given)}.", hint="Give exactly one of them.", field=given[1])
-    if not given:
-        raise InvalidQuery("The query is empty.", hint="Give text, image or like.", field="text")
+    if not given or not getattr(body, given[0]).strip():
+        raise InvalidQuery("The query is empty.", hint="Give a text, an image or a work to be like.", field="text")
     start = time.perf_counter()
-    picture = await context(request).decode(_from_base64(body.image)) if "image" in given else None
-    text, like = (getattr(body, name) if name in given else "" for name in ("text", "like"))
-    return await _answer(request, body, text, picture, like, body.filter, start)
+    picture = await context(request).decode(_from_base64(body.image)) if body.image else None
+    return await _answer(request, body, body.text, picture, body.like, body.filter, start)
 
 
 @router.post("/search/image", operation_id="search_by_image", response_model=SearchResponse)
-async def search_by_image(request: Request, form: Annotated[ImageSearchForm, Form()]) -> JSONResponse:
+async def search_by_image(
+    request: Request, form: Annotated[ImageSearchForm, Form(media_type="multipart/form-data")]
+) -> JSONResponse:
     """Find descriptions, or works that look alike, by an uploaded picture."""
     data = await form.image.read()
     if not data:

@@ -11,7 +11,14 @@ from fastapi.responses import JSONResponse, Response
 from boonart.errors import WorkNotFound
 from boonart_services.gateway.context import context
 from boonart_services.gateway.problems import documented
-from boonart_services.gateway.schemas import PICTURE_VERSION, StoredWorkBody, picture_json, work_json
+from boonart_services.gateway.schemas import (
+    PICTURE_VERSION,
+    CollectionName,
+    StoredWorkBody,
+    WorkId,
+    picture_json,
+    work_json,
+)
 
 router = APIRouter(prefix="/v1/works", tags=["works"], responses=documented(404, 409, 422, 503))
 
@@ -28,31 +35,31 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     304: {"description": "Unchanged since the given `If-None-Match`."},
 }
 
-WorkId = Annotated[str, Path(description="The collection's own id of the work, percent-encoded.", max_length=512)]
-CollectionQuery = Annotated[
-    str, Query(description="Its collection; not needed where there is only one, or a default.", max_length=200)
-]
+WorkIdPath = Annotated[WorkId, Path(description="The collection's own id of the work, percent-encoded.")]
+CollectionQuery = Annotated[CollectionName, Query()]
 Version = Annotated[
     str, Query(description="Start of the picture's key, as in the addresses of hits; makes it cacheable for good.")
 ]
 
 
 @router.get("/{work_id:path}/image", operation_id="get_image", response_class=Response, responses=_PICTURE)
-async def get_image(request: Request, work_id: WorkId, collection: CollectionQuery = "", v: Version = "") -> Response:
+async def get_image(
+    request: Request, work_id: WorkIdPath, collection: CollectionQuery = "", v: Version = ""
+) -> Response:
     """The work's picture, for a page: at most 1,600 pixels a side."""
     return await _rendition(request, work_id, collection, "display", v)
 
 
 @router.get("/{work_id:path}/thumbnail", operation_id="get_thumbnail", response_class=Response, responses=_PICTURE)
 async def get_thumbnail(
-    request: Request, work_id: WorkId, collection: CollectionQuery = "", v: Version = ""
+    request: Request, work_id: WorkIdPath, collection: CollectionQuery = "", v: Version = ""
 ) -> Response:
     """The work's picture, for a list: at most 448 pixels high."""
     return await _rendition(request, work_id, collection, "thumbnail", v)
 
 
 @router.get("/{work_id:path}", operation_id="get_work", response_model=StoredWorkBody)
-async def get_work(request: Request, work_id: WorkId, collection: CollectionQuery = "") -> JSONResponse:
+async def get_work(request: Request, work_id: WorkIdPath, collection: CollectionQuery = "") -> JSONResponse:
     """A work with all its fields."""
     here = context(request)
     name = await here.collection(collection)

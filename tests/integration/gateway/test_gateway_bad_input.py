@@ -45,9 +45,11 @@ def huge_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n\t ", "\u00a0\u2003"])
-async def test_an_empty_query(here: Gateway, text: str) -> None:
-    body = assert_problem(await here.client.post("/v1/search", json={"text": text}), 422, "invalid-query", "/text")
+@pytest.mark.parametrize(
+    "query", [{}, *({"text": text} for text in ("", "   ", "\n\t ", "\u00a0\u2003")), {"like": " "}]
+)
+async def test_an_empty_query(here: Gateway, query: dict[str, str]) -> None:
+    body = assert_problem(await here.client.post("/v1/search", json=query), 422, "invalid-query", "/text")
     assert "empty" in str(body["detail"])
 
 
@@ -149,8 +151,9 @@ async def test_an_unknown_work(here: Gateway) -> None:
     assert_problem(await here.client.get("/v1/works/none/thumbnail"), 404, "work-not-found")
 
 
-async def test_text_and_work_at_once(here: Gateway) -> None:
-    response = await here.client.post("/v1/search", json={"text": "red", "like": "work/red"})
+@pytest.mark.parametrize("like", ["work/red", ""])
+async def test_text_and_work_at_once(here: Gateway, like: str) -> None:
+    response = await here.client.post("/v1/search", json={"text": "red", "like": like})
     assert_problem(response, 422, "invalid-query", "/like")
 
 
@@ -165,6 +168,9 @@ async def test_text_and_work_at_once(here: Gateway) -> None:
         ({"text": "red", "target": "frames"}, "/target"),
         ({"text": "red", "rerank": "magic"}, "/rerank"),
         ({"text": 5}, "/text"),
+        ({"text": "red", "target": None}, "/target"),
+        ({"text": "red", "filter": None}, "/filter"),
+        ({"text": "red", "collection": "a b"}, "/collection"),
         ({"text": "red", "page~/x": 1}, "/page~0~1x"),
         ({"text": "red", "filter": {"eq": {"field": "artist"}}}, "/filter/eq/value"),
         ({"text": "red", "filter": {}}, "/filter"),

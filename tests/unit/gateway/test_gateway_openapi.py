@@ -1,5 +1,6 @@
 """The OpenAPI document says what the gateway does."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,24 @@ def test_the_examples_are_valid(document: dict[str, Any]) -> None:
             body.filter.compiled()
     for example in schemas["Problem"]["examples"]:
         Problem.model_validate(example)
+
+
+def test_nothing_may_be_null(document: dict[str, Any]) -> None:
+    assert '"null"' not in json.dumps(document)
+
+
+def test_a_picture_is_uploaded_as_a_form_with_a_file(document: dict[str, Any]) -> None:
+    content = document["paths"]["/v1/search/image"]["post"]["requestBody"]["content"]
+    assert list(content) == ["multipart/form-data"]
+    form = document["components"]["schemas"]["ImageSearchForm"]
+    assert form["required"] == ["image"]
+    assert form["properties"]["image"]["type"] == "string"
+    assert "binary" in str(form["properties"]["image"]) or "octet-stream" in str(form["properties"]["image"])
+
+
+def test_exactly_one_way_to_ask_is_required(document: dict[str, Any]) -> None:
+    ways = document["components"]["schemas"]["SearchRequest"]["oneOf"]
+    assert [way["required"] for way in ways] == [["text"], ["image"], ["like"]]
 
 
 def test_errors_say_their_code_in_python_too() -> None:

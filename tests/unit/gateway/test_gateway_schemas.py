@@ -41,7 +41,8 @@ def written(where: Filter) -> dict[str, object]:
         case OneOf(field, values):
             return {"in": {"field": field, "values": list(values)}}
         case Range(field, minimum, maximum):
-            return {"range": {"field": field, "gte": minimum, "lte": maximum}}
+            bounds = {"gte": minimum, "lte": maximum}
+            return {"range": {"field": field, **{name: b for name, b in bounds.items() if b is not None}}}
         case Exists(field):
             return {"exists": {"field": field}}
     raise AssertionError(where)
@@ -98,6 +99,7 @@ def test_true_is_not_one() -> None:
         {"in": {"field": "a", "values": [True]}},
         {"in": {"field": "a", "values": [2**63]}},
         {"range": {"field": "a", "gte": float("inf")}},
+        {"range": {"field": "a", "gte": None}},
         {"near": {"field": "a"}},
         {"not": [{"exists": {"field": "a"}}]},
     ],
