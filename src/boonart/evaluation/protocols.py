@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,11 +258,11 @@ def run_protocol(
         )
         models["reranker"] = reranker.card.id
         asyncio.run(features.prepare(reranker, encoded))
-        chosen = {"ranker": ranker, "candidates": candidates, "advance": advance}
+        order = partial(reranked, reranker, ranker=ranker, candidates=candidates, advance=advance)
         extend(len(encoded.texts) + (len(encoded.images) if relevant is None else 0))
-        forward = reranked(reranker, encoded.texts, forward, collection="pictures", **chosen)
+        forward = order(encoded.texts, forward, collection="pictures")
         if relevant is None:
-            backward = reranked(reranker, encoded.images, backward, collection="texts", **chosen)
+            backward = order(encoded.images, backward, collection="texts")
     if relevant is not None:
         return subject_figures(forward, relevant), models
     return recall_figures(forward, backward, pairs), models

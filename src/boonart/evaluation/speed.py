@@ -18,6 +18,7 @@ import httpx
 from boonart.bootstrap import build
 from boonart.errors import CollectionNotFound
 from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+from boonart.records import SourceRecord
 from boonart.settings import Settings
 
 QUERIES = (
@@ -39,6 +40,7 @@ WARM_UP = 5
 def running_server(settings: Settings) -> Iterator[str]:
     """The gateway in a thread of this process on a free port of the loopback address; yields its address."""
     import uvicorn
+
     from boonart_services.gateway.main import create_app
 
     with socket.socket() as free:
@@ -157,13 +159,12 @@ def bench_ingest(settings: Settings, source: Path) -> Measurement:
         `ingest.works_per_second`, `encoder.works_per_second` and `ingest.ratio_to_encoder`: how many times
         longer the whole ingest (decoding, renditions, index, reranker's features) takes than encoding alone.
     """
-    from boonart_ingest.sources import open_source
-
     from boonart.cli.ingest import ingest_into
     from boonart.encoders.catalogue import load_encoder
     from boonart.encoders.pictures import decode
+    from boonart_ingest.sources import open_source
 
-    records = [record for record in open_source(source) if not isinstance(record, Exception)]
+    records = [record for record in open_source(source) if isinstance(record, SourceRecord)]
     pictures = [decode(record.read_picture()) for record in records]
     texts = [record.work.description or record.work.title for record in records]
     model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
