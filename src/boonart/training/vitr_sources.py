@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,7 @@ from PIL import Image
 from boonart.encoders.pictures import decode
 from boonart.errors import SourceError
 from boonart.evaluation.exchanged import exchange_roles
-from boonart.training.encoder_features import altered, is_mirrored
-from boonart.training.encoder_texts import exchange_sides
+from boonart.training.encoder_features import altered
 from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
 
@@ -125,6 +125,19 @@ def read_works(file: Path) -> Source:
     if not splits["train"]:
         raise SourceError(f"No work in {file} has a description to train on.")
     return Source(file.parent.name, splits["train"], splits["dev"])
+
+
+def exchange_sides(text: str) -> str:
+    """The text for the mirrored picture: left and right exchanged."""
+    sides = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    return re.sub(r"\b(?:[Ll]eft|[Rr]ight)\b", lambda match: sides[match[0]], text)
+
+
+def is_mirrored(view: int, row: int, seed: int) -> bool:
+    """Whether `altered` exchanges left and right: never in view 0, always in view 1, in half of the others."""
+    if view < 2:
+        return view == 1
+    return bool(np.random.default_rng((seed, view, row)).random() < 0.5)
 
 
 def altered_view(pictures: Sequence[TrainingPicture], view: int, seed: int) -> list[TrainingPicture]:
