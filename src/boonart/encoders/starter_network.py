@@ -7,8 +7,8 @@ Two towers meet in one space of D dimensions:
 - texts: MiniLM-L6 (BERT's layers in plain torch, the weights of a Python package), pooled over the tokens and
   projected.
 
-`trunk` is what keeps the package's weights; `top`, the pooling and the text layers are tuned by
-`boonart train encoder` and shipped in `models/starter/`.
+The image's `top` and both projections are tuned by `boonart train encoder` and shipped in `models/starter/`;
+all else keeps the packages' weights.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ MAP_CHANNELS = 1280
 TRUNK_CHANNELS, TRUNK_GRID = 208, 9
 """Channels and side of the map that the frozen trunk hands to the tuned top."""
 TEXT_WIDTH = 384
+TEXT_READING = 3 * TEXT_WIDTH
+"""What the text's projection reads: the mean at three depths."""
+DEPTH_SCALES = (0.088, 1.244, 1.0)
+"""Spread of the means at the three depths over captions, the outcome's being 1; they are brought to one scale."""
+CLASS_MARK, END_MARK = 101, 102
+"""Ids of the marks before and after a text."""
 MAX_TOKENS = 128
 """Longest text in word pieces, with its two marks; the tokenizer's own limit."""
 
@@ -135,7 +141,11 @@ class ImageTower(nn.Module):
 
 
 class TextTower(nn.Module):
-    """MiniLM-L6, and a pooling into the common space."""
+    """MiniLM-L6, and a pooling into the common space.
+
+    Its weights stay as the package has them. The projection reads the text at three depths: the bare words, what
+    half of the layers make of them, and the outcome; the outcome alone has lost much of which words were there.
+    """
 
     def __init__(self, size: int, *, layers: int = 6, vocabulary: int = 30522, positions: int = 512) -> None:
         super().__init__()
@@ -149,7 +159,7 @@ class TextTower(nn.Module):
             )
             for _ in range(layers)
         )
-        self.project = nn.Linear(TEXT_WIDTH, size)
+        self.project = nn.Linear(TEXT_READING, size)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Word pieces (B, T) to the layers' input (B, T, 384)."""
@@ -157,28 +167,33 @@ class TextTower(nn.Module):
         embedded: Tensor = self.norm(self.words(ids) + places + self.segment)
         return embedded
 
-    def transform(self, hidden: Tensor, padding: Tensor | None, *, first: int = 0) -> Tensor:
-        """Layers `first` and up over (B, T, 384); `padding` (B, T) is True where there is no token."""
-        for layer in self.layers[first:]:
+    def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Word pieces (B, T) to what the projection reads (B, 1152) and the tokens (B, T, 384).
+
+        Args:
+            padding: (B, T), True where there is no word piece; None where all texts are equally long.
+        """
+        middle = hidden = self.embed(ids)
+        for number, layer in enumerate(self.layers, start=1):
             hidden = layer(hidden, src_key_padding_mask=padding)
-        return hidden
-
-    def mean(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
-        """Mean over the tokens (B, T, 384), marks included: MiniLM's own sentence vector, (B, 384)."""
-        if padding is None:
-            return tokens.mean(dim=1)
-        kept = (~padding).unsqueeze(2).to(tokens.dtype)
-        return (tokens * kept).sum(dim=1) / kept.sum(dim=1)
-
-    def pool(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
-        """(B, T, 384) tokens to (B, D), not normalised."""
-        pooled: Tensor = self.project(self.mean(tokens, padding))
-        return pooled
+            if number == len(self.layers) // 2:
+                middle = hidden
+        there = torch.ones_like(ids, dtype=torch.bool) if padding is None else ~padding
+        bare = there & (ids != CLASS_MARK) & (ids != END_MARK)
+        depths = (_mean(self.words(ids), bare), _mean(middle, there), _mean(hidden, there))
+        scaled = [depth / scale for depth, scale in zip(depths, DEPTH_SCALES, strict=True)]
+        return torch.cat(scaled, dim=1), hidden
 
     def forward(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Word pieces (B, T) to the vector (B, D) and the tokens (B, T, 384)."""
-        tokens = self.transform(self.embed(ids), padding)
-        return self.pool(tokens, padding), tokens
+        """Word pieces (B, T) to the vector (B, D), not normalised, and the tokens (B, T, 384)."""
+        reading, tokens = self.read(ids, padding)
+        return self.project(reading), tokens
+
+
+def _mean(tokens: Tensor, there: Tensor) -> Tensor:
+    """Mean of (B, T, W) over the places that are there (B, T); zero for a text without any."""
+    kept = there.unsqueeze(2).to(tokens.dtype)
+    return (tokens * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1)
 
 
 class StarterNetwork(nn.Module):

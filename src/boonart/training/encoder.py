@@ -1,9 +1,9 @@
 """Training of the `starter` encoder: `boonart train encoder`.
 
-The projections, the last image block and (where asked for) the upper text layers learn from captioned
-photographs. Beside the captions, two more tasks widen what short queries can find: single words of the captions,
-and the names of ImageNet's classes, which the untuned classifier recognises in the photographs. Seeded; resumable
-at every epoch; the weights kept are a running average.
+The last image block and both projections learn from captioned photographs. Beside the captions, two more tasks
+widen what short queries can find: single words of the captions, and the names of ImageNet's classes, which the
+untuned classifier recognises in the photographs. Seeded; the long stage is resumable at every epoch, and its
+weights are a running average.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from boonart.encoders.starter_network import StarterNetwork, normalised
 from boonart.evaluation import datasets, retrieval
 from boonart.training import encoder_texts
 from boonart.training.encoder_features import Progress, TrunkViews, load_trunk_views, silent
-from boonart.training.encoder_run import EncoderTraining, StageRun
-from boonart.training.encoder_sets import TrainingSet, load_training_set
-from boonart.training.encoder_steps import image_loss, joint_loss, projection_loss
+from boonart.training.encoder_run import EncoderTraining, ImageStage
+from boonart.training.encoder_sets import TrainingSet, load_training_set, pooled_views
+from boonart.training.encoder_steps import image_loss, projection_loss
 from boonart.works import Float32Array
 
 Log = Callable[[str], None]
@@ -79,37 +79,43 @@ def train_encoder(
     captions = [item.captions for item in dev]
     out.mkdir(parents=True, exist_ok=True)
 
-    scale = _train_projections(config, network, train, progress)
+    scale = _train_projections(config, network, train, train.pooled, progress)
     log("projections: " + _line(evaluate_captions(network, views, captions)))
-    for stage, epochs in (("image", config.image_epochs), ("joint", config.joint_epochs)):
-        if epochs:
-            file = out / f"{stage}.checkpoint"
-            scale = _train_stage(stage, epochs, config, network, train, scale, file, progress, log)
-            log(f"{stage}: " + _line(evaluate_captions(network, views, captions)))
-    return EncoderResult(network, evaluate_captions(network, views, captions), time.monotonic() - started)
+    if config.image_epochs:
+        _train_image(config, network, train, scale, out / "image.checkpoint", progress, log)
+        log("image block: " + _line(evaluate_captions(network, views, captions)))
+        _train_projections(config, network, train, pooled_views(network, train.views), progress)
+    figures = evaluate_captions(network, views, captions)
+    log("final: " + _line(figures))
+    return EncoderResult(network, figures, time.monotonic() - started)
 
 
 def _train_projections(
-    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, progress: Progress
+    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, pooled: Tensor, progress: Progress
 ) -> Tensor:
-    """Train the projections alone; return the scale.
+    """Train the projections alone, from new, on `pooled` (V, N, 2560); return the scale.
 
-    Layers below that start to learn under untrained projections unlearn what they know.
+    Before the image block learns, because layers below untrained projections unlearn what they know; after it,
+    because far more and larger batches go through the projections alone than with the block.
     """
+    torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    log_scale = nn.Parameter(torch.tensor(math.log(config.first_scale)))
+    network.requires_grad_(False)
+    for projection in (network.image.project, network.text.project):
+        projection.reset_parameters()
+        projection.requires_grad_(True)
     heads = [*network.image.project.parameters(), *network.text.project.parameters()]
+    log_scale = nn.Parameter(torch.tensor(math.log(config.first_scale)))
     optimizer = torch.optim.AdamW(
         [{"params": heads, "weight_decay": config.weight_decay}, {"params": [log_scale], "weight_decay": 0.0}],
-        lr=config.warm_rate,
+        lr=config.projection_rate,
     )
-    count = len(train.captions)
-    size = min(config.warm_batch, count)
-    steps = config.warm_epochs * (count // size)
+    size = min(config.projection_batch, len(train))
+    steps = config.projection_epochs * (len(train) // size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for step in range(steps):
-        rows = rng.permutation(count)[:size]
-        loss = projection_loss(network, train, rows, rng, config, log_scale.exp())
+        rows = rng.permutation(len(train))[:size]
+        loss = projection_loss(network, train, pooled, rows, rng, config, log_scale.exp())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -118,9 +124,7 @@ def _train_projections(
     return log_scale.detach().exp()
 
 
-def _train_stage(
-    stage: str,
-    epochs: int,
+def _train_image(
     config: EncoderTraining,
     network: StarterNetwork,
     train: TrainingSet,
@@ -128,36 +132,35 @@ def _train_stage(
     checkpoint: Path,
     progress: Progress,
     log: Log,
-) -> Tensor:
-    """Train one of the later stages, going on from its checkpoint; return the scale."""
-    per_epoch = len(train.captions) // min(config.batch, len(train.captions))
-    run = StageRun(stage, config, network, per_epoch * epochs, scale)
+) -> None:
+    """Train the image block with the projections, going on from the checkpoint."""
+    per_epoch = len(train) // min(config.image_batch, len(train))
+    run = ImageStage(config, network, per_epoch * config.image_epochs, scale)
     first = run.resume(checkpoint)
     begun = time.monotonic()
-    for epoch in range(first, epochs):
+    for epoch in range(first, config.image_epochs):
         loss = _train_epoch(run, train, epoch, progress)
         run.save(checkpoint, epoch + 1)
-        left = (time.monotonic() - begun) / (epoch + 1 - first) * (epochs - epoch - 1)
-        log(f"{stage} {epoch + 1}/{epochs}  loss {loss:.3f}  {left:.0f} s left")
-    return run.finish()
+        left = (time.monotonic() - begun) / (epoch + 1 - first) * (config.image_epochs - epoch - 1)
+        log(f"image block {epoch + 1}/{config.image_epochs}  loss {loss:.3f}  {left:.0f} s left")
+    run.finish()
 
 
-def _train_epoch(run: StageRun, train: TrainingSet, epoch: int, progress: Progress) -> float:
+def _train_epoch(run: ImageStage, train: TrainingSet, epoch: int, progress: Progress) -> float:
     """Every picture once; the mean loss."""
     config = run.config
     rng = np.random.default_rng((config.seed, epoch))
     torch.manual_seed(config.seed * 1000 + epoch)
-    order = rng.permutation(len(train.captions))
-    size = min(config.batch, len(order))
+    order = rng.permutation(len(train))
+    size = min(config.image_batch, len(order))
     steps = len(order) // size
-    loss_of = image_loss if run.stage == "image" else joint_loss
     total = 0.0
     for step in range(steps):
         rows = np.sort(order[step * size : (step + 1) * size])
-        loss = loss_of(run.network, train, rows, rng, config, run.scale)
+        loss = image_loss(run.network, train, rows, rng, config, run.scale)
         run.step(loss)
         total += float(loss.detach())
-        progress(f"{run.stage}, epoch {epoch + 1}", step + 1, steps)
+        progress(f"image block, epoch {epoch + 1}", step + 1, steps)
     return total / max(1, steps)
 
 
@@ -182,9 +185,9 @@ def evaluate_captions(
     """Recall both ways of pictures and their captions, by flat name."""
     network.eval()
     images = image_vectors(network, views)
-    ids = encoder_texts.tokenize(encoder_texts.load_tokenizer(), [text for group in captions for text in group])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        texts = normalised(encoder_texts.text_vectors(network.text, ids)).numpy()
+    readings = encoder_texts.readings(network.text, [text for group in captions for text in group])
+    with torch.inference_mode():
+        texts = normalised(network.text.project(readings)).numpy()
     owners = np.repeat(np.arange(len(captions)), [len(group) for group in captions])
     return retrieval.recall_both_ways(texts, images, owners)
 

@@ -49,11 +49,9 @@ class TrunkViews:
     Attributes:
         views: V memory-mapped arrays (N, 9, 9, 208) float16. View 0 is the picture as it is, 1 its mirror
             image, the others are random.
-        mirrored: (V, N) bool, where left and right are exchanged.
     """
 
     views: tuple[npt.NDArray[np.float16], ...]
-    mirrored: npt.NDArray[np.bool_]
 
 
 def load_trunk_views(
@@ -86,15 +84,7 @@ def load_trunk_views(
         if not path.is_file():
             _write_view(path, files, tower, view=view, seed=seed, progress=progress)
         arrays.append(np.load(path, mmap_mode="r"))
-    mirrored = np.array([[is_mirrored(view, row, seed) for row in range(len(files))] for view in range(views)])
-    return TrunkViews(tuple(arrays), mirrored)
-
-
-def is_mirrored(view: int, row: int, seed: int) -> bool:
-    """Whether a view exchanges left and right: never view 0, always view 1, half of the others."""
-    if view < 2:
-        return view == 1
-    return bool(np.random.default_rng((seed, view, row)).random() < 0.5)
+    return TrunkViews(tuple(arrays))
 
 
 def altered(picture: Image.Image, view: int, row: int, seed: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The state of one stage of the encoder's training: what learns, how fast, its running average, its checkpoint."""
+"""Settings of the encoder's training, and the state of its long stage between epochs."""
 
 from __future__ import annotations
 
@@ -18,71 +18,64 @@ class EncoderTraining:
     """All that the outcome depends on, beside the data.
 
     Three stages, each beginning where the one before ended: the projections alone, on pooled outputs that are all
-    in memory; with them the last image block, against all captions as the untuned text model reads them; with
-    these the upper text layers, one caption a picture.
+    in memory; the last image block with them; and the projections once more, on what the tuned block puts out.
 
     Attributes:
         size: D.
         views: altered views of each picture to train on, the first two being the picture and its mirror image.
-        warm_epochs, warm_batch, warm_rate: of the first stage; learning rate at its highest.
-        image_epochs, joint_epochs: of the second and the third stage.
-        batch: pictures a step in these two.
-        dropout: of pooled features.
-        head_rate, image_rate, text_rate: highest learning rates of projections, image block and text layers.
-        frozen_text_layers: text layers, counted from the first, that stay as they are.
-        word_dropout: share of the word pieces that are masked in the third stage.
+        projection_epochs, projection_batch, projection_rate: of the first and the third stage; the learning
+            rate at its highest.
+        image_epochs, image_batch: of the second stage.
+        head_rate, image_rate: highest learning rates of projections and image block in the second stage.
+        dropout: of pooled features and of readings.
         soft_share, soft_sharpness: see `encoder_losses.soft_targets`.
-        word_weight, words: of the single-word task, and words a step of the third stage.
-        class_weight, classes: of the class-name task, and class names a step of the third stage.
-        averaging: decay of the averaged weights, a step.
+        word_weight: of the single-word task.
+        class_weight: of the class-name task.
+        averaging: decay of the averaged weights, a step of the second stage.
         first_scale: inverse temperature to begin with; it is learned.
     """
 
     seed: int = 0
     size: int = 512
-    views: int = 8
-    warm_epochs: int = 60
-    warm_batch: int = 1500
-    warm_rate: float = 1e-3
+    views: int = 5
+    projection_epochs: int = 60
+    projection_batch: int = 1500
+    projection_rate: float = 1e-3
     image_epochs: int = 14
-    joint_epochs: int = 0
-    batch: int = 384
-    dropout: float = 0.2
+    image_batch: int = 384
     head_rate: float = 5e-4
     image_rate: float = 5e-4
-    text_rate: float = 3e-5
     weight_decay: float = 0.05
-    frozen_text_layers: int = 3
-    word_dropout: float = 0.1
+    dropout: float = 0.2
     soft_share: float = 0.2
     soft_sharpness: float = 20.0
     word_weight: float = 0.2
-    words: int = 48
     class_weight: float = 0.2
-    classes: int = 48
     averaging: float = 0.98
     first_scale: float = 20.0
 
 
-class StageRun:
-    """One stage between its epochs.
+class ImageStage:
+    """The stage in which the image block learns with the projections; everything else is frozen.
 
     Args:
-        stage: "image" or "joint".
         steps: of the whole stage, for the learning rate's course.
         scale: inverse temperature to begin with.
     """
 
-    def __init__(self, stage: str, config: EncoderTraining, network: StarterNetwork, steps: int, scale: Tensor) -> None:
-        self.stage, self.config, self.network, self.steps = stage, config, network, steps
+    def __init__(self, config: EncoderTraining, network: StarterNetwork, steps: int, scale: Tensor) -> None:
+        self.config, self.network = config, network
         self.log_scale = nn.Parameter(scale.log())
-        head, top, text = _learners(stage, config, network)
-        self.weights = [*head, *top, *text]
+        head = [*network.image.project.parameters(), *network.text.project.parameters()]
+        top = [*network.image.top.parameters()]
+        self.weights = [*head, *top]
+        network.requires_grad_(False)
+        for weight in self.weights:
+            weight.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": head, "lr": config.head_rate},
                 {"params": top, "lr": config.image_rate},
-                {"params": text, "lr": config.text_rate},
                 {"params": [self.log_scale], "lr": config.head_rate, "weight_decay": 0.0},
             ],
             betas=(0.9, 0.98),
@@ -121,7 +114,6 @@ class StageRun:
         """Write the state after `epoch` epochs, in one step."""
         state = {
             "config": asdict(self.config),
-            "stage": self.stage,
             "epoch": epoch,
             "done": self.done,
             "network": self.network.state_dict(),
@@ -135,11 +127,11 @@ class StageRun:
         unfinished.replace(file)
 
     def resume(self, file: Path) -> int:
-        """Load a state of this stage and configuration; return how many epochs are done, 0 without one."""
+        """Load a state of this configuration; return how many epochs are done, 0 without one."""
         if not file.is_file():
             return 0
         state = torch.load(file, weights_only=True)
-        if state["config"] != asdict(self.config) or state["stage"] != self.stage:
+        if state["config"] != asdict(self.config):
             return 0
         self.network.load_state_dict(state["network"])
         with torch.no_grad():
@@ -157,17 +149,3 @@ def course(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _learners(
-    stage: str, config: EncoderTraining, network: StarterNetwork
-) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """The projections, image weights and text weights that learn in a stage; everything else is frozen."""
-    network.requires_grad_(False)
-    head = [*network.image.project.parameters(), *network.text.project.parameters()]
-    top = [*network.image.top.parameters()]
-    layers = [*network.text.layers][config.frozen_text_layers :] if stage == "joint" else []
-    text = [weight for layer in layers for weight in layer.parameters()]
-    for weight in [*head, *top, *text]:
-        weight.requires_grad_(True)
-    return head, top, text

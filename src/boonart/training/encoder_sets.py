@@ -1,12 +1,12 @@
-"""The training set of the encoder: pictures, captions, words and classes, and batches of them."""
+"""The training set of the encoder: pictures, captions, words and classes, as the untuned models see them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,208 +14,131 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from boonart.encoders.starter_network import EFFICIENTNET, MAP_CHANNELS, TEXT_WIDTH, StarterNetwork, normalised
+from boonart.encoders.starter_network import (
+    EFFICIENTNET,
+    MAP_CHANNELS,
+    TEXT_READING,
+    TEXT_WIDTH,
+    StarterNetwork,
+    normalised,
+)
 from boonart.evaluation import datasets
 from boonart.training import encoder_texts
 from boonart.training.encoder_features import FORMAT, Progress, TrunkViews, load_trunk_views, silent
 
-MASK = 103
-"""Id of the word piece that stands for a masked one."""
-
-
-class BatchSettings(Protocol):
-    """What of the training's configuration a batch depends on."""
-
-    @property
-    def word_dropout(self) -> float:
-        """Share of the word pieces that are masked."""
-
-    @property
-    def words(self) -> int:
-        """Single words a step."""
-
-    @property
-    def classes(self) -> int:
-        """Class names a step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """B pictures and what is said of them.
-
-    Attributes:
-        trunk: (B, 208, 9, 9) float32.
-        texts: word pieces of B captions, then of W words, then of C class names.
-        likeness: (B, B) cosine between the pictures' captions by the untuned text model.
-        held: (W, B) bool, which picture holds which word.
-        probabilities: (B, C) of the untuned classifier.
-    """
-
-    trunk: Tensor
-    texts: list[list[int]]
-    likeness: Tensor
-    held: Tensor
-    probabilities: Tensor
+WORDINGS = ("{}", "a {}", "a picture of a {}", "a painting of a {}")
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """N pictures.
+    """N pictures, W words and 1,000 classes. The text layers are never tuned, so readings are computed once.
 
     Attributes:
-        captions: for each picture, of each caption the word pieces as it is and for the mirrored picture.
-        sentences: (N, 384) normalised mean of the captions' untuned vectors.
-        untuned: pooled outputs of the untuned models, see `_untuned`.
-        words: searched for alone, with their word pieces.
-        class_ids: for each class its names' word pieces.
+        views: of the pictures.
+        counts: (N,) captions of each picture.
+        captions: (N, most captions, 1152) float16 readings, zero where a picture has fewer.
+        sentences: (N, 384) normalised mean of the captions' untuned vectors: how alike pictures are.
+        words: searched for alone.
+        word_readings: (W, 4, 1152), each word in four wordings.
+        class_readings: (1000, 1152), the mean over a class's names.
+        pooled: (V, N, 2560) float16 of the untuned image block.
+        probabilities: (N, 1000) of the untuned classifier.
     """
 
     views: TrunkViews
-    captions: list[list[tuple[list[int], list[int]]]]
+    counts: Rows
+    captions: Tensor
     sentences: Tensor
-    untuned: dict[str, Tensor]
     words: encoder_texts.WordList
-    word_ids: list[list[list[int]]]
-    class_ids: list[list[list[int]]]
+    word_readings: Tensor
+    class_readings: Tensor
+    pooled: Tensor
+    probabilities: Tensor
 
-    def pictures(self, rows: npt.NDArray[np.intp], rng: np.random.Generator) -> tuple[Tensor, npt.NDArray[np.intp]]:
-        """A random view of each picture in `rows`: (B, 208, 9, 9) float32, and which views these are."""
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def pictures(self, rows: Rows, rng: np.random.Generator) -> Tensor:
+        """A random view of each picture in `rows`: (B, 208, 9, 9) float32."""
         views = rng.integers(len(self.views.views), size=len(rows))
         picked = [self.views.views[view][row] for view, row in zip(views, rows, strict=True)]
-        return torch.from_numpy(np.stack(picked).astype(np.float32)).permute(0, 3, 1, 2), views
-
-    def batch(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, settings: BatchSettings) -> Batch:
-        """A random view and a random caption of each picture in `rows`, which must be sorted."""
-        trunk, views = self.pictures(rows, rng)
-        texts = []
-        for view, row in zip(views, rows, strict=True):
-            group = self.captions[row]
-            caption = group[rng.integers(len(group))][int(self.views.mirrored[view, row])]
-            texts.append(_masked(caption, rng, settings.word_dropout))
-        likeness = self.sentences[rows] @ self.sentences[rows].T
-        words = self._words(rows, rng, settings.words)
-        held = torch.from_numpy(self.words.held[np.ix_(rows, words)].T.copy())
-        classes = self._classes(rows, rng, settings.classes)
-        texts += [self.word_ids[word][rng.integers(len(self.word_ids[word]))] for word in words]
-        texts += [self.class_ids[name][rng.integers(len(self.class_ids[name]))] for name in classes]
-        return Batch(trunk, texts, likeness, held, self.untuned["probabilities"][rows][:, classes])
-
-    def _words(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
-        """Words that some picture of the batch holds, frequent ones no more often than rare ones."""
-        there = np.flatnonzero(self.words.held[rows].any(axis=0))
-        return rng.choice(there, size=min(count, len(there)), replace=False)
-
-    def _classes(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, count: int) -> npt.NDArray[np.intp]:
-        """Half of them the classes that the batch shows most, the others at random."""
-        if not count:
-            return np.zeros(0, dtype=np.intp)
-        mass = self.untuned["probabilities"][rows].sum(dim=0).numpy()
-        order = np.argsort(-mass)
-        most = order[: count // 2]
-        others = rng.choice(order[count // 2 :], size=count - len(most), replace=False)
-        return np.concatenate([most, others])
+        return torch.from_numpy(np.stack(picked).astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def load_training_set(
-    network: StarterNetwork,
-    data: Path,
-    cache: Path,
-    *,
-    views: int,
-    seed: int,
-    progress: Progress = silent,
+    network: StarterNetwork, data: Path, cache: Path, *, views: int, seed: int, progress: Progress = silent
 ) -> TrainingSet:
     """Read and encode Flickr8k's train split with the untuned network."""
     items = datasets.flickr8k(data, "train")
     network.eval()
-    trunk = load_trunk_views(
-        [item.image for item in items], cache, network.image, views=views, seed=seed, progress=progress
-    )
-    tokenizer = encoder_texts.load_tokenizer()
-
-    def pieces(texts: list[str]) -> list[list[int]]:
-        return encoder_texts.tokenize(tokenizer, texts)
-
-    captions = []
-    for item in items:
-        plain = pieces(list(item.captions))
-        exchanged = pieces([encoder_texts.exchange_sides(text) for text in item.captions])
-        captions.append(list(zip(plain, exchanged, strict=True)))
-    words = encoder_texts.words_of([item.captions for item in items], fewest=4, largest_share=0.3)
-    names = encoder_texts.class_names()
-    word_ids = [pieces(_wordings(word)) for word in words.words]
-    class_ids = [pieces([text for name in group for text in _wordings(name)]) for group in names]
-    untuned = _untuned(network, captions, word_ids, class_ids, trunk, cache)
+    files = [item.image for item in items]
+    trunk = load_trunk_views(files, cache, network.image, views=views, seed=seed, progress=progress)
+    captions = [list(item.captions) for item in items]
+    words = encoder_texts.words_of(captions, fewest=4, largest_share=0.3)
+    untuned = _untuned(network, captions, words.words, trunk, cache, progress)
+    sentences = untuned["captions"][:, :, -TEXT_WIDTH:].float().sum(dim=1)
     return TrainingSet(
         views=trunk,
-        captions=captions,
-        sentences=normalised(untuned["captions"].float().sum(dim=1)),
-        untuned=untuned,
+        counts=np.array([len(group) for group in captions]),
+        captions=untuned["captions"],
+        sentences=normalised(sentences),
         words=words,
-        word_ids=word_ids,
-        class_ids=class_ids,
+        word_readings=untuned["words"],
+        class_readings=untuned["classes"],
+        pooled=untuned["pooled"],
+        probabilities=untuned["probabilities"],
     )
 
 
-def _wordings(word: str) -> list[str]:
-    return [word, f"a {word}", f"a picture of a {word}", f"a painting of a {word}"]
-
-
-def _masked(ids: list[int], rng: np.random.Generator, share: float) -> list[int]:
-    """The word pieces with a share of them masked, never the two marks."""
-    hidden = rng.random(len(ids)) < share
-    hidden[0] = hidden[-1] = False
-    return [MASK if hide else piece for piece, hide in zip(ids, hidden, strict=True)]
+def pooled_views(network: StarterNetwork, views: TrunkViews) -> Tensor:
+    """(V, N, 2560) float16 of the network's image block as it is."""
+    return torch.stack([_pooled(network, view).half() for view in views.views])
 
 
 def _untuned(
     network: StarterNetwork,
-    captions: list[list[tuple[list[int], list[int]]]],
-    words: list[list[list[int]]],
-    classes: list[list[list[int]]],
+    captions: Sequence[Sequence[str]],
+    words: Sequence[str],
     views: TrunkViews,
     cache: Path,
+    progress: Progress,
 ) -> dict[str, Tensor]:
-    """What the untuned models say of texts and pictures, computed once for these.
-
-    `captions` (N, most captions, 384) float16, zero where a picture has fewer; `words` (W, 4, 384), each word in
-    four wordings; `classes` (1000, 384), the mean over a class's names; `pooled` (V, N, 2560) float16;
-    `probabilities` (N, 1000) of the untuned classifier.
-    """
-    identity = [FORMAT, len(views.views), [[plain for plain, _ in group] for group in captions]]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    file = cache / "untuned" / f"{key}.safetensors"
+    """What the untuned models say of texts and pictures, computed once for these; see `TrainingSet`."""
+    identity = json.dumps([FORMAT, len(views.views), list(captions)])
+    file = cache / "untuned" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        pooled = torch.stack([_pooled(network, view) for view in views.views])
+        progress("captions and words", 0, 3)
+        groups = _readings(network, captions)
+        progress("captions and words", 1, 3)
+        worded = _readings(network, [[form.format(word) for form in WORDINGS] for word in words])
+        names = [[form.format(name) for name in group for form in WORDINGS] for group in encoder_texts.class_names()]
+        classes = _readings(network, names)
+        progress("captions and words", 2, 3)
+        pooled = pooled_views(network, views)
         found = {
-            "captions": _sentences(network, captions).half(),
-            "pooled": pooled.half(),
-            "probabilities": _class_probabilities(pooled[0]),
-            "words": torch.stack(_group_vectors(network, words) or [torch.zeros((4, TEXT_WIDTH))])[: len(words)],
-            "classes": torch.stack([group.mean(dim=0) for group in _group_vectors(network, classes)]),
+            "captions": torch.nn.utils.rnn.pad_sequence(groups, batch_first=True).half(),
+            "words": torch.stack(worded) if worded else torch.zeros((0, len(WORDINGS), TEXT_READING)),
+            "classes": torch.stack([group.mean(dim=0) for group in classes]),
+            "pooled": pooled,
+            "probabilities": _class_probabilities(pooled[0].float()),
         }
         unfinished = file.with_suffix(".partial")
         safetensors.torch.save_file(found, unfinished)
         unfinished.replace(file)
+        progress("captions and words", 3, 3)
     return safetensors.torch.load_file(file)
 
 
-def _sentences(network: StarterNetwork, captions: list[list[tuple[list[int], list[int]]]]) -> Tensor:
-    groups = _group_vectors(network, [[plain for plain, _ in group] for group in captions])
-    return torch.nn.utils.rnn.pad_sequence(groups, batch_first=True)
-
-
-def _group_vectors(network: StarterNetwork, groups: list[list[list[int]]]) -> list[Tensor]:
-    """For each group of texts their untuned vectors, (texts of the group, 384)."""
-    ids = [pieces for group in groups for pieces in group]
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        vectors = encoder_texts.text_vectors(network.text, ids, untuned=True).float()
-    return list(torch.split(vectors, [len(group) for group in groups]))
+def _readings(network: StarterNetwork, groups: Sequence[Sequence[str]]) -> list[Tensor]:
+    """For each group of texts what the projection reads, (texts of the group, 1152)."""
+    readings = encoder_texts.readings(network.text, [text for group in groups for text in group])
+    return list(torch.split(readings, [len(group) for group in groups]))
 
 
 def _pooled(network: StarterNetwork, view: npt.NDArray[np.float16]) -> Tensor:
-    """(N, 2560) of the untuned network."""
+    """(N, 2560) of one view."""
     pooled = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(view), 64):

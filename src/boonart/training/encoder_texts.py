@@ -1,4 +1,4 @@
-"""Training texts: captions, their mirror images, the words in them and the names of ImageNet's classes."""
+"""Training texts: captions, the words in them and the names of ImageNet's classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from timm.data.imagenet_info import ImageNetInfo
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from boonart.encoders.starter_network import MAX_TOKENS, MINILM_TOKENIZER, TEXT_WIDTH, TextTower
+from boonart.encoders.starter_network import MAX_TOKENS, MINILM_TOKENIZER, TEXT_READING, TextTower
 
 CHUNK = 128
 """Texts of like length that go through the network together, so that little is spent on padding."""
@@ -48,17 +48,6 @@ def load_tokenizer() -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
-
-
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Word piece ids with the two marks."""
-    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
-
-
-def exchange_sides(text: str) -> str:
-    """The text for the mirrored picture: left and right exchanged."""
-    sides = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
-    return re.sub(r"\b(?:left|right)\b", lambda match: sides[match[0]], text, flags=re.IGNORECASE)
 
 
 def words_of(captions: Sequence[Sequence[str]], *, fewest: int, largest_share: float) -> WordList:
@@ -106,14 +95,14 @@ def in_chunks(ids: Sequence[Sequence[int]], size: int = CHUNK) -> list[tuple[Ten
     return chunks
 
 
-def text_vectors(tower: TextTower, ids: Sequence[Sequence[int]], *, untuned: bool = False) -> Tensor:
-    """Pooled vectors (M, D) of texts, or MiniLM's own (M, 384) with `untuned`; not normalised."""
-    if not ids:
-        return torch.zeros((0, TEXT_WIDTH if untuned else tower.project.out_features))
-    rows, vectors = [], []
-    for places, pieces, padding in in_chunks(ids):
-        tokens = tower.transform(tower.embed(pieces), padding)
-        vectors.append(tower.mean(tokens, padding) if untuned else tower.pool(tokens, padding))
-        rows.append(places)
-    back = torch.argsort(torch.cat(rows))
-    return torch.cat(vectors)[back]
+def readings(tower: TextTower, texts: Sequence[str]) -> Tensor:
+    """What the projection reads of each text, (M, 1152) float32."""
+    if not texts:
+        return torch.zeros((0, TEXT_READING))
+    ids = [encoding.ids for encoding in load_tokenizer().encode_batch(list(texts))]
+    rows, found = [], []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for places, pieces, padding in in_chunks(ids):
+            found.append(tower.read(pieces, padding)[0].float())
+            rows.append(places)
+    return torch.cat(found)[torch.argsort(torch.cat(rows))]

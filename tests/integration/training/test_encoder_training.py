@@ -13,9 +13,7 @@ from boonart.training.encoder_export import export_encoder
 
 pytestmark = pytest.mark.integration
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (20, 40, 200), "yellow": (220, 210, 30)}
-TOY = EncoderTraining(
-    size=16, views=2, batch=4, words=2, classes=2, warm_epochs=2, image_epochs=2, joint_epochs=1, frozen_text_layers=5
-)
+TOY = EncoderTraining(size=16, views=2, image_batch=4, projection_epochs=2, image_epochs=2)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +56,7 @@ def test_a_toy_run_trains_exports_and_loads(data: Path, cache: Path, tmp_path: P
     result = train_encoder(TOY, data, tmp_path / "out", cache=cache, log=lines.append)
     assert set(result.figures) == {f"{way}.R@{cut}" for way in ("text_to_image", "image_to_text") for cut in (1, 5, 10)}
     assert result.figures["text_to_image.R@5"] == 100.0  # four pictures
-    assert epochs(lines) == ["image 1/2", "image 2/2", "joint 1/1"]
+    assert epochs(lines) == ["image block 1/2", "image block 2/2"]
     card = export_encoder(result.network, TOY, tmp_path / "starter", result.figures)
     encoder = StarterEncoder.load(tmp_path / "starter", device="cpu")
     assert encoder.card == card
@@ -70,7 +68,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(data: Path, cache: Path, 
         pass
 
     def interrupt(line: str) -> None:
-        if line.startswith("image 1/2"):
+        if line.startswith("image block 1/2"):
             raise Interrupted
 
     undisturbed = train_encoder(TOY, data, tmp_path / "a", cache=cache)
@@ -78,6 +76,6 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(data: Path, cache: Path, 
         train_encoder(TOY, data, tmp_path / "b", cache=cache, log=interrupt)
     lines: list[str] = []
     resumed = train_encoder(TOY, data, tmp_path / "b", cache=cache, log=lines.append)
-    assert epochs(lines) == ["image 2/2", "joint 1/1"]
+    assert epochs(lines) == ["image block 2/2"]
     for name, weight in undisturbed.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], weight, atol=1e-5, rtol=1e-4)
