@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from boonart.ports import CollectionInfo
 from boonart.works import Answer, Hit, Target, Work
-from boonart_services.gateway.schemas import picture_json
+from boonart_services.gateway.answers import picture_json
 
 PAGE_SIZE = 24
 MOST_SHOWN = 240

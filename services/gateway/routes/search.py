@@ -13,16 +13,11 @@ from pydantic import ValidationError
 
 from boonart.errors import InvalidFilter, InvalidQuery
 from boonart.works import Picture, Query
+from boonart_services.gateway.answers import answer_json
 from boonart_services.gateway.context import context
+from boonart_services.gateway.filters import FilterTree
 from boonart_services.gateway.problems import documented, pointer
-from boonart_services.gateway.schemas import (
-    FilterTree,
-    ImageSearchForm,
-    SearchOptions,
-    SearchRequest,
-    SearchResponse,
-    answer_json,
-)
+from boonart_services.gateway.schemas import ImageSearchForm, SearchOptions, SearchRequest, SearchResponse
 
 router = APIRouter(
     prefix="/v1",

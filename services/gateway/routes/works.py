@@ -9,16 +9,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from boonart.errors import WorkNotFound
+from boonart_services.gateway.answers import PICTURE_VERSION, picture_json, work_json
 from boonart_services.gateway.context import context
 from boonart_services.gateway.problems import documented
-from boonart_services.gateway.schemas import (
-    PICTURE_VERSION,
-    CollectionName,
-    StoredWorkBody,
-    WorkId,
-    picture_json,
-    work_json,
-)
+from boonart_services.gateway.schemas import CollectionName, StoredWorkBody, WorkId
 
 router = APIRouter(prefix="/v1/works", tags=["works"], responses=documented(404, 409, 422, 503))
 

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from boonart.errors import InvalidFilter
 from boonart.works import And, Equals, Exists, Filter, Not, OneOf, Or, Range, StoredPicture, Work
-from boonart_services.gateway.schemas import MAX_FILTER_DEPTH, FilterTree, picture_json, work_json
+from boonart_services.gateway.answers import picture_json, work_json
+from boonart_services.gateway.filters import MAX_FILTER_DEPTH, FilterTree
 
 NAMES = st.sampled_from(["artist", "year", "a/b", "~"])
 LEAVES: st.SearchStrategy[Filter] = st.one_of(
@@ -100,6 +101,7 @@ def test_true_is_not_one() -> None:
         {"in": {"field": "a", "values": [2**63]}},
         {"range": {"field": "a", "gte": float("inf")}},
         {"range": {"field": "a", "gte": None}},
+        {"and_": [{"exists": {"field": "a"}}]},
         {"near": {"field": "a"}},
         {"not": [{"exists": {"field": "a"}}]},
     ],

@@ -1,0 +1,134 @@
+"""Filters as a request writes them: a tree, compiled to what the index takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from boonart import works
+from boonart.errors import InvalidFilter
+
+MAX_FILTER_DEPTH = 8
+
+
+class Strict(BaseModel):
+    """A body without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        """Nothing is null: a field is given or left out, so that "no value" can be written in one way alone."""
+        if value is None:
+            raise ValueError("is null; leave it out instead")
+        return value
+
+
+def _encodable(text: str) -> str:
+    """Refuse half characters, which JSON can write and nothing else can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"holds half a character at position {error.start}") from error
+    return text
+
+
+Encodable = Annotated[str, AfterValidator(_encodable)]
+FieldName = Annotated[
+    Encodable,
+    Field(min_length=1, max_length=200, description="A field of the works, such as artist, or of their records."),
+]
+Text = Annotated[Encodable, Field(max_length=1000)]
+Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class FieldValue(Strict):
+    """A field and the value it must hold; for a list field such as subjects: among its values."""
+
+    field: FieldName
+    value: Text | Whole | Number | bool
+
+
+class FieldValues(Strict):
+    """A field and the values of which it must hold one."""
+
+    field: FieldName
+    values: list[Text | Whole] = Field(min_length=1, max_length=1000)
+
+
+class FieldRange(Strict):
+    """A field and the bounds of its number, both included; a bound that is left out is open."""
+
+    field: FieldName
+    gte: Number | None = None
+    lte: Number | None = None
+
+
+class FieldPresence(Strict):
+    """A field that must be there and not empty."""
+
+    field: FieldName
+
+
+class FilterTree(Strict):
+    """A filter: exactly one of its fields is given.
+
+    `{"and": [{"eq": {"field": "artist", "value": "John Constable"}}, {"not": {"exists": {"field": "medium"}}}]}`
+    """
+
+    and_: list[FilterTree] | None = Field(default=None, alias="and", min_length=1, max_length=100)
+    or_: list[FilterTree] | None = Field(default=None, alias="or", min_length=1, max_length=100)
+    not_: FilterTree | None = Field(default=None, alias="not")
+    eq: FieldValue | None = None
+    in_: FieldValues | None = Field(default=None, alias="in")
+    range: FieldRange | None = None
+    exists: FieldPresence | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> FilterTree:
+        if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
+            raise ValueError("a filter has exactly one of and, or, not, eq, in, range, exists")
+        return self
+
+    def compiled(self, depth: int = 1) -> works.Filter:
+        """As the filter that the index takes.
+
+        Raises:
+            InvalidFilter: nested deeper than `MAX_FILTER_DEPTH`.
+        """
+        if depth > MAX_FILTER_DEPTH:
+            raise InvalidFilter(
+                f"The filter is nested deeper than {MAX_FILTER_DEPTH} levels.",
+                hint="Write it flatter: and, or and not can mostly be merged.",
+                field="filter",
+            )
+        if self.and_ is not None:
+            return works.And(tuple(part.compiled(depth + 1) for part in self.and_))
+        if self.or_ is not None:
+            return works.Or(tuple(part.compiled(depth + 1) for part in self.or_))
+        if self.not_ is not None:
+            return works.Not(self.not_.compiled(depth + 1))
+        if self.eq is not None:
+            return works.Equals(self.eq.field, self.eq.value)
+        if self.in_ is not None:
+            return works.OneOf(self.in_.field, tuple(self.in_.values))
+        if self.range is not None:
+            return works.Range(self.range.field, self.range.gte, self.range.lte)
+        if self.exists is not None:
+            return works.Exists(self.exists.field)
+        raise InvalidFilter("The filter is empty.", field="filter")
+
+    def places(self, at: tuple[str | int, ...] = ("filter",)) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        """Each field that the tree asks of, with the way to its place in the request's body."""
+        for name, group in (("and", self.and_), ("or", self.or_)):
+            for number, part in enumerate(group or ()):
+                yield from part.places((*at, name, number))
+        if self.not_ is not None:
+            yield from self.not_.places((*at, "not"))
+        for name, leaf in (("eq", self.eq), ("in", self.in_), ("range", self.range), ("exists", self.exists)):
+            if leaf is not None:
+                yield leaf.field, (*at, name, "field")
