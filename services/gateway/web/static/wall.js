@@ -2,6 +2,7 @@
 
 const LOWEST = 0.8;
 const HIGHEST = 1.3;
+const NEARLY_FULL = 0.75;
 // Beyond these proportions a picture is fitted into its place, with some of its placeholder left beside it.
 const NARROWEST = 0.5;
 const WIDEST = 3;
@@ -32,7 +33,10 @@ function place(wall, tiles, width) {
   for (const row of rows(tiles, width, wanted, gap)) {
     const ratios = row.reduce((sum, { ratio }) => sum + ratio, 0);
     const free = width - gap * (row.length - 1) - 0.5;
-    const height = Math.min(free / ratios, wanted * HIGHEST);
+    const filling = free / ratios;
+    const highest = wanted * HIGHEST;
+    // A row that would nearly be full is filled all the same: on a phone that is mostly a single picture.
+    const height = highest >= NEARLY_FULL * filling ? filling : highest;
     for (const { figure, tile, ratio } of row) {
       const across = Math.min(ratio * height, width);
       tile.style.width = `${across}px`;
