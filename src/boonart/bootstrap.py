@@ -10,13 +10,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boonart.errors import ConfigurationError, ModelNotAvailable, Unavailable
+from boonart.errors import ModelNotAvailable, Unavailable
 from boonart.index.picture_store import FilePictureStore
 from boonart.ports import Encoder, PictureStore, Reranker, WorkIndex
 from boonart.search import Search
 from boonart.settings import Settings
 
 if TYPE_CHECKING:
+    from boonart.index.server_options import ServerOptions
     from boonart.rpc.channels import ChannelOptions, Credentials
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,9 @@ def build_encoder(settings: Settings) -> Encoder:
 def build_index(settings: Settings, *, server_url: str = "") -> WorkIndex:
     """The index, in this process or remote."""
     if settings.qdrant_url:
-        raise ConfigurationError(
-            "A Qdrant server is not supported yet.", hint="Leave BOONART_QDRANT_URL unset.", field="qdrant_url"
-        )
+        from boonart.index.server import QdrantServerIndex
+
+        return QdrantServerIndex(settings.qdrant_url, _server_options(settings))
     from boonart.index.edge import EdgeIndex
 
     return EdgeIndex(settings.collections_folder, server_url=server_url)
@@ -127,6 +128,27 @@ def _remote_reranker(settings: Settings, encoder: Encoder) -> Reranker:
     except Unavailable as error:
         logger.warning("starting without the reranker: %s", error)
     return reranker
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    """How to talk to Qdrant."""
+    from boonart.index.server_options import ServerOptions
+    from boonart.rpc.channels import read_token
+
+    return ServerOptions(
+        api_key=settings.qdrant_api_key.get_secret_value() or read_token(settings.qdrant_api_key_file),
+        prefer_grpc=settings.qdrant_grpc,
+        grpc_port=settings.qdrant_grpc_port,
+        tls_ca=settings.qdrant_tls_ca,
+        timeout=settings.qdrant_timeout,
+        write_timeout=settings.qdrant_write_timeout,
+        prefix=settings.qdrant_prefix,
+        shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas,
+        write_consistency=settings.qdrant_write_consistency,
+        quantise=settings.qdrant_quantise,
+        vectors_on_disk=settings.qdrant_vectors_on_disk,
+    )
 
 
 def _channel(settings: Settings) -> tuple[Credentials, ChannelOptions]:

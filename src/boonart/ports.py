@@ -139,9 +139,7 @@ class WorkIndex(Protocol):
     async def drop(self, collection: str) -> None:
         """Delete the collection with all its versions."""
 
-    async def upsert(
-        self, collection: str, works: Sequence[IndexedWork], *, version: int | None = None
-    ) -> None:
+    async def upsert(self, collection: str, works: Sequence[IndexedWork], *, version: int | None = None) -> None:
         """Insert or replace points. When it returns, they survive `kill -9`."""
 
     async def delete(self, collection: str, work_ids: Sequence[str]) -> int:

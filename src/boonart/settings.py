@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         max_picture_bytes: largest picture file accepted, in bytes.
         request_deadline: seconds within which a search must be answered.
         bank_bytes: memory that the reranker may use for features, in bytes.
+        qdrant_api_key, qdrant_api_key_file: the key that Qdrant asks for, or a file with it.
+        qdrant_*: how to talk to Qdrant and how new collections are laid out there; each is described in
+            `boonart.index.server_options.ServerOptions`.
         token_file: holds the token that remote parts ask for.
         tls_ca, tls_client_certificate, tls_client_key: PEM files for talking to remote parts over TLS.
         max_message_bytes: largest gRPC message, in bytes.
@@ -66,6 +69,18 @@ class Settings(BaseSettings):
     reranker_url: str = ""
     qdrant_url: str = ""
     qdrant_api_key: SecretStr = SecretStr("")
+    qdrant_api_key_file: Path | None = None
+    qdrant_grpc: bool = True
+    qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535)
+    qdrant_tls_ca: Path | None = None
+    qdrant_timeout: float = Field(default=5.0, gt=0)
+    qdrant_write_timeout: float = Field(default=60.0, gt=0)
+    qdrant_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$", max_length=64)
+    qdrant_shards: int = Field(default=0, ge=0)
+    qdrant_replicas: int = Field(default=1, ge=1)
+    qdrant_write_consistency: int = Field(default=1, ge=1)
+    qdrant_quantise: bool = False
+    qdrant_vectors_on_disk: bool = False
     token_file: Path | None = None
     tls_ca: Path | None = None
     tls_client_certificate: Path | None = None

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 200.0
+"""A second on an idle machine; a busy one must not fail a test."""
 
 
 def free_port() -> int:

@@ -93,9 +93,7 @@ def bench_query(
     ):
         name = collection or _only_collection(client)
         common = {"collection": name, "rerank": rerank, "limit": 20}
-        texts = [
-            {**common, "text": QUERIES[i % len(QUERIES)] + " " * (i // len(QUERIES))} for i in range(queries)
-        ]
+        texts = [{**common, "text": QUERIES[i % len(QUERIES)] + " " * (i // len(QUERIES))} for i in range(queries)]
         pictures = [
             {**common, "image": base64.b64encode(picture).decode()}
             for picture in _pictures(client, name, texts[0], queries)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 EXACT_BELOW = 20_000
 """Works up to which search compares with every one of them: a millisecond or two at D = 512, and no graph
 that could miss a work."""
+SIZE_SECONDS = 30.0
+"""How long the size of a collection on disk is taken as known."""
 _HASH_BATCH = 4_096
 _LOCKS = ".locks"
 _SIDES = {"image": "regions", "description": "words"}
@@ -64,8 +67,18 @@ class EdgeIndex:
         self._server_url = server_url
         self._exact_below = exact_below
         self._opened: dict[str, _Opened] = {}
+        self._sizes: dict[Path, tuple[float, int]] = {}
         # Guards which collections are open; never held while the engine searches or writes.
         self._guard = threading.RLock()
+
+    def _size(self, folder: Path) -> int:
+        """Bytes that a version takes, looked up again after `SIZE_SECONDS`: every search describes its collection,
+        and walking the folder would cost more than the search."""
+        then, size = self._sizes.get(folder, (-SIZE_SECONDS, 0))
+        if time.monotonic() - then >= SIZE_SECONDS:
+            size = folders.size_on_disk(folder)
+            self._sizes[folder] = (time.monotonic(), size)
+        return size
 
     # --- collections ---
 
@@ -84,7 +97,7 @@ class EdgeIndex:
 
         def describe() -> CollectionInfo:
             number, shard = self._shard(collection, version)
-            size = folders.size_on_disk(self._root / collection / f"v{number}")
+            size = self._size(self._root / collection / f"v{number}")
             return CollectionInfo(collection, number, shard.count(None), shard.manifest, size)
 
         return await asyncio.to_thread(describe)
@@ -335,7 +348,7 @@ class EdgeIndex:
             elif not state.inventory:
                 # Not closed cleanly: another process has it open, or a crash left the number behind.
                 count = self._count_briefly(name, number, fallback=count)
-        return CollectionInfo(name, number, count, manifest, folders.size_on_disk(version))
+        return CollectionInfo(name, number, count, manifest, self._size(version))
 
     def _count_briefly(self, name: str, number: int, *, fallback: int) -> int:
         was_open = name in self._opened

@@ -136,7 +136,7 @@ class QdrantServerIndex:
         """
         if not works:
             return
-        known = await self._describe(collection, version)
+        known = await self._describe(collection, version, patient=True)
         for work in works:
             check_vectors(work, known.manifest)
         if fresh := engine.new_fields(works, known.fields):
@@ -311,8 +311,10 @@ class QdrantServerIndex:
 
     # --- inside ---
 
-    async def _describe(self, collection: str, version: int | None = None) -> engine.Described:
-        known = await self._names.describe(collection, version)
+    async def _describe(
+        self, collection: str, version: int | None = None, *, patient: bool = False
+    ) -> engine.Described:
+        known = await self._names.describe(collection, version, patient=patient)
         if known.manifest.schema_version != SCHEMA_VERSION:
             raise ModelMismatch(
                 f"The collection {collection!r} is stored in form {known.manifest.schema_version}; "

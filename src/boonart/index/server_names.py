@@ -61,8 +61,13 @@ class Names:
         matches = [_VERSION.fullmatch(item.name) for item in response.collections]
         return sorted(int(match["version"]) for match in matches if match and match["name"] == alias)
 
-    async def describe(self, collection: str, version: int | None = None, *, fresh: bool = False) -> engine.Described:
+    async def describe(
+        self, collection: str, version: int | None = None, *, fresh: bool = False, patient: bool = False
+    ) -> engine.Described:
         """What a version says of itself, at most `FRESH_SECONDS` old.
+
+        Args:
+            patient: wait for Qdrant as long as a write does.
 
         Raises:
             CollectionNotFound: no such collection or version.
@@ -74,8 +79,9 @@ class Names:
         if held is not None and not fresh and now - held[0] < FRESH_SECONDS:
             return held[1]
         self._known.pop(name, None)
+        call = self._qdrant.write if patient else self._qdrant.read
         try:
-            info = await self._qdrant.read(lambda client: client.get_collection(name), collection)
+            info = await call(lambda client: client.get_collection(name), collection)
         except CollectionNotFound as error:
             if version is None:
                 raise

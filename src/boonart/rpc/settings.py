@@ -78,3 +78,14 @@ class ServingSettings(BaseSettings):
             # Two processes on one port would share its calls unseen.
             ("grpc.so_reuseport", 0),
         ]
+
+
+class ProbeSettings(BaseSettings):
+    """What a probe of a server's health shows and asks for; see `boonart.settings.Settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="BOONART_", frozen=True, extra="ignore")
+
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+    tls_client_certificate: Path | None = None
+    tls_client_key: Path | None = None

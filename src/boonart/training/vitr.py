@@ -69,12 +69,14 @@ class VitrTraining:
     Attributes:
         save_every: seconds between two saved states, from which an interrupted run goes on.
         measure_every: passes between two measurements on dev.
+        half: compute in bfloat16 where the device is fast at it.
     """
 
     stages: tuple[Stage, ...]
     seed: int = 0
     save_every: float = 60.0
     measure_every: int = 2
+    half: bool = True
 
 
 def paper_preset() -> VitrTraining:
@@ -254,7 +256,7 @@ class _StageRun:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.stage, self.step, self.steps, self.steps_a_pass)
         device = next(self.network.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.training.half and is_fast_at_half(device)):
             losses = self._losses(batch)
             total = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad()
@@ -305,6 +307,14 @@ def learning_rate(stage: Stage, step: int, steps: int, steps_a_pass: int) -> flo
     if step < rise:
         return stage.rate * (step + 1) / rise
     return stage.rate * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def is_fast_at_half(device: torch.device) -> bool:
+    """Whether bfloat16 pays on this device: on a GPU, and on processors that have instructions for it."""
+    if device.type != "cpu":
+        return True
+    available = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def on_device(batch: PairBatch, device: torch.device) -> PairBatch:

@@ -45,7 +45,7 @@ class StepOptions:
         loss: of the published head.
     """
 
-    hard_negatives: int = 6
+    hard_negatives: int = 4
     grounding: float = 1.0
     false_texts: bool = True
     token_dropout: float = 0.1
@@ -75,7 +75,7 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
     text_rows, picture_rows = texts.flatten()[chosen], pictures.flatten()[chosen]
     with_unit = head.similarity is not None
     role, grounding = head.judge(
-        cosines[text_rows, :, picture_rows],
+        cosines.pairs(text_rows, picture_rows),
         region_view.rows(picture_rows, with_unit=with_unit),
         word_view.rows(text_rows, with_unit=with_unit),
     )

@@ -65,6 +65,22 @@ class WordView(NamedTuple):
         return WordView(self.unit[index if with_unit else slice(0)], content, self.weights[index], self.mask[index])
 
 
+class BatchCosines(NamedTuple):
+    """Cosines of all words of B texts with all regions of N pictures.
+
+    Attributes:
+        flat: (W, N, R) for the W words that are there.
+        places: (B, T) each word's row in `flat`; any row for padding.
+    """
+
+    flat: Tensor
+    places: Tensor
+
+    def pairs(self, texts: Tensor, pictures: Tensor) -> Tensor:
+        """Those of P pairs, (P, T, R); what stands at padded words means nothing."""
+        return self.flat[self.places[texts], pictures.unsqueeze(1)]
+
+
 class RoleHead(nn.Module):
     """Scores pairs by grounding and by role.
 
@@ -144,7 +160,7 @@ class RoleHead(nn.Module):
         mean = (self.norm(tokens) * kept).sum(dim=1) / kept.sum(dim=1)  # (P, S)
         return self.score(mean).squeeze(1), self._grounding(cosines, matches, regions, words)
 
-    def grounding_matrix(self, regions: RegionView, words: WordView) -> tuple[Tensor, Tensor]:
+    def grounding_matrix(self, regions: RegionView, words: WordView) -> tuple[Tensor, BatchCosines]:
         """The grounding score of every text with every picture.
 
         Args:
@@ -152,18 +168,22 @@ class RoleHead(nn.Module):
             words: of B texts.
 
         Returns:
-            Scores (B, N) and the cosines (B, T, N, R) that they come from.
+            Scores (B, N) and the cosines that they come from.
         """
-        texts, length = words.mask.shape
-        flat = words.unit.flatten(0, 1) @ regions.unit.flatten(0, 1).T
-        cosines = flat.view(texts, length, len(regions.unit), REGIONS)
-        powers = torch.exp(self.sharpness * (cosines - 1.0))  # in (0, 1], shared by both softmaxes
-        weighted = powers * cosines
-        found = weighted.sum(dim=3) / powers.sum(dim=3)  # (B, T, N)
-        kept = words.mask.to(powers.dtype)
-        told = torch.einsum("btnr,bt->bnr", weighted, kept) / torch.einsum("btnr,bt->bnr", powers, kept)
-        scores = torch.einsum("btn,bt->bn", found, words.weights) + torch.einsum("bnr,nr->bn", told, regions.weights)
-        return scores, cosines
+        texts, pictures = len(words.mask), len(regions.unit)
+        owners = words.mask.nonzero()[:, 0]  # (W,) the text of each word; padding takes no part
+        flat = words.unit[words.mask] @ regions.unit.flatten(0, 1).T  # (W, N * R)
+        powers = torch.exp(self.sharpness * (flat - 1.0))  # in (0, 1], shared by both softmaxes
+        weighted = powers * flat
+        by_word = (len(flat), pictures, REGIONS)
+        found = weighted.view(by_word).sum(dim=2) / powers.view(by_word).sum(dim=2)  # (W, N)
+        found = found * words.weights[words.mask].unsqueeze(1)
+        zeros = flat.new_zeros(texts, pictures * REGIONS)
+        told = zeros.index_add(0, owners, weighted) / zeros.index_add(0, owners, powers)
+        scores = flat.new_zeros(texts, pictures).index_add(0, owners, found)
+        scores = scores + (told.view(texts, pictures, REGIONS) * regions.weights).sum(dim=2)
+        places = torch.cumsum(words.mask.flatten(), dim=0).view_as(words.mask) - 1
+        return scores, BatchCosines(flat.view(by_word), places.clamp(min=0))
 
     def _grounding(self, cosines: Tensor, matches: Tensor, regions: RegionView, words: WordView) -> Tensor:
         """How well the words find themselves in the picture and the regions in the text, -2..2: (P,)."""

@@ -77,7 +77,7 @@ def test_the_papers_loss_trains(toys, tmp_path):
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_an_interrupted_run_ends_like_an_undisturbed_one(toys, tmp_path, averaging):
     stage = replace(ROLE, passes=4, batch=4, averaging=averaging, options=replace(PLAIN, word_dropout=0.2))
-    training = VitrTraining((stage, replace(stage, head=Head.VITR)), save_every=0.0, measure_every=1)
+    training = VitrTraining((stage, replace(stage, head=Head.VITR)), save_every=0.0, measure_every=1, half=False)
     whole = network()
     figures = train_stages(whole, training, [toys, toys], DevSets(scenes=toys), tmp_path / "whole")
     stops = [3, 10, 17, 20]

@@ -23,7 +23,10 @@ def test_the_grounding_matrix_is_the_score_of_every_pair():
     torch.nn.init.normal_(head.region_weight.weight)
     regions, words, mask = inputs(pictures=2)
     matrix, cosines = head.grounding_matrix(head.view_regions(regions), head.view_words(words, mask))
-    assert cosines.shape == (3, 5, 2, 49)
+    expected = inner_products(
+        torch.nn.functional.normalize(words, dim=-1)[1:2], torch.nn.functional.normalize(regions, dim=-1)[1:]
+    )
+    torch.testing.assert_close(cosines.pairs(torch.tensor([1]), torch.tensor([1])), expected)
     for text in range(3):
         for picture in range(2):
             _, score = head(regions[picture][None], words[text][None], mask[text][None])

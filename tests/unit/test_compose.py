@@ -1,0 +1,325 @@
+"""The compose files: valid, hardened, and in step with the settings and the Dockerfiles."""
+
+import copy
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from boonart.rpc.settings import ServingSettings
+from boonart.settings import Settings
+from boonart_services.encoder.settings import EncoderSettings
+from boonart_services.reranker.settings import RerankerSettings
+
+ROOT = Path(__file__).parents[2]
+BASE, GPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.gpu.yml"
+DOCKERFILES = sorted([*ROOT.glob("services/*/Dockerfile"), ROOT / "ingest" / "Dockerfile"])
+ALWAYS = {"qdrant", "encoder", "reranker", "gateway"}
+CLUSTER = {"qdrant-2", "qdrant-3", "encoder-2", "reranker-2"}
+ONCE = {"ingest", "sample"}
+DOOR = "qdrant-door"
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?::-(?P<default>[^}]*))?\}")
+PINNED = re.compile(r"(?P<name>[a-z0-9/._-]+):v?[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]*")
+
+
+def interpolated(value: Any) -> Any:
+    """As compose reads it where no variable is set."""
+    if isinstance(value, dict):
+        return {key: interpolated(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolated(item) for item in value]
+    if isinstance(value, str):
+        return VARIABLE.sub(lambda match: match["default"] or "", value)
+    return value
+
+
+def merged(base: Any, over: Any) -> Any:
+    """As compose joins two files, as far as ours need it."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
+    return copy.deepcopy(over)
+
+
+@pytest.fixture(scope="module")
+def base() -> dict[str, Any]:
+    found: dict[str, Any] = interpolated(yaml.safe_load(BASE.read_text()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def gpu(base: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = merged(base, interpolated(yaml.safe_load(GPU.read_text())))
+    return found
+
+
+@pytest.fixture(scope="module")
+def services(base: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = base["services"]
+    return found
+
+
+def check_schema(*files: Path) -> subprocess.CompletedProcess[str]:
+    """Against the JSON schema of the Compose specification, which check-jsonschema carries."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_files_follow_the_compose_specification(tmp_path: Path, base: dict[str, Any], gpu: dict[str, Any]) -> None:
+    joined = {"base.yml": base, "gpu.yml": gpu}
+    for name in ("cluster", "ingest", "sample", DOOR):
+        of_profile = {**base, "services": {key: s for key, s in base["services"].items() if in_profile(s, name)}}
+        joined[f"{name}.yml"] = of_profile
+    for name, content in joined.items():
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    checked = check_schema(BASE, GPU, *(tmp_path / name for name in joined))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_check_notices_what_is_wrong(tmp_path: Path, base: dict[str, Any]) -> None:
+    broken = copy.deepcopy(base)
+    broken["services"]["gateway"]["port"] = ["8000:8000"]
+    (tmp_path / "broken.yml").write_text(yaml.safe_dump(broken))
+    assert check_schema(tmp_path / "broken.yml").returncode != 0
+
+
+@pytest.mark.parametrize("files", [[BASE], [BASE, GPU]], ids=["base", "gpu"])
+@pytest.mark.parametrize("profile", ["", "cluster", "ingest", "sample", DOOR])
+def test_compose_itself_accepts_them(files: list[Path], profile: str) -> None:
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker compose is not installed here")
+    named = [part for file in files for part in ("--file", str(file))]
+    chosen = ["--profile", profile] if profile else []
+    command = [docker, "compose", *named, *chosen, "config", "--quiet"]
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def in_profile(service: dict[str, Any], profile: str) -> bool:
+    return not service.get("profiles") or profile in service["profiles"]
+
+
+def test_each_profile_starts_what_it_says(services: dict[str, dict[str, Any]]) -> None:
+    started = {
+        profile: {name for name, service in services.items() if in_profile(service, profile)}
+        for profile in ("", "cluster", "ingest", "sample", DOOR)
+    }
+    assert started == {
+        "": ALWAYS,
+        "cluster": ALWAYS | CLUSTER,
+        "ingest": ALWAYS | {"ingest"},
+        "sample": ALWAYS | {"sample"},
+        DOOR: ALWAYS | {DOOR},
+    }
+
+
+def test_every_service_is_confined(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["tmpfs"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert not service.get("privileged"), name
+        assert int(service["user"].split(":")[0]) >= 1000, name
+        assert re.fullmatch(r"[0-9]+[mg]", service["mem_limit"]), name
+        assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
+        assert "/var/run/docker.sock" not in str(service), name
+
+
+def test_every_service_is_watched(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        if name in ONCE:
+            assert service["healthcheck"] == {"disable": True}
+        else:
+            assert service["healthcheck"]["test"], name
+            assert service["healthcheck"]["retries"], name
+
+
+def test_services_start_once_those_they_need_are_healthy(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in services, f"{name} waits for {other}, which is not there"
+            optional = how.get("required") is False
+            assert optional or not services[other].get("profiles"), f"{name} needs {other} of another profile"
+            if (name, other) != ("gateway", "reranker"):
+                assert how["condition"] == "service_healthy", (name, other)
+    assert {"qdrant", "encoder"} <= set(services["reranker"]["depends_on"])
+    assert {"qdrant", "encoder", "reranker"} <= set(services["gateway"]["depends_on"])
+    assert {"qdrant", "encoder", "reranker"} <= set(services["ingest"]["depends_on"])
+
+
+def test_only_the_gateway_is_published(services: dict[str, dict[str, Any]], base: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if service.get("ports")} == {"gateway", DOOR}
+    assert all(port.startswith("127.0.0.1:") for name in ("gateway", DOOR) for port in services[name]["ports"])
+    assert base["networks"]["backend"]["internal"] is True
+    outside = {name for name, service in services.items() if "frontend" in service["networks"]}
+    assert outside == {"gateway", DOOR}
+    assert not any(service.get("network_mode") for service in services.values())
+
+
+def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert PINNED.fullmatch(service["image"]), f"{name}: {service['image']}"
+
+
+def test_secrets_come_from_files_and_are_not_committed(base: dict[str, Any]) -> None:
+    assert base["secrets"] == {name: {"file": f"./secrets/{name}"} for name in ("token", "qdrant_api_key")}
+    assert "secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    made = (ROOT / "ops" / "make-secrets.sh").read_text()
+    for name, service in base["services"].items():
+        for secret in service.get("secrets", ()):
+            assert secret in base["secrets"], name
+            assert secret in made
+        for variable, value in service.get("environment", {}).items():
+            if variable.endswith("_FILE"):
+                assert Path(value).name in service["secrets"], f"{name} has no secret for {variable}"
+            assert "KEY" not in variable or variable.endswith("_FILE"), f"{name} has a secret in {variable}"
+
+
+def test_the_secrets_are_made_once(tmp_path: Path) -> None:
+    (tmp_path / "ops").mkdir()
+    script = shutil.copy(ROOT / "ops" / "make-secrets.sh", tmp_path / "ops")
+    subprocess.run(["sh", script], check=True, capture_output=True)
+    first = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(first) == {"token", "qdrant_api_key"}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", text) for text in first.values())
+    assert len(set(first.values())) == 2
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    subprocess.run(["sh", script], check=True, capture_output=True)
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == first
+
+
+def test_every_variable_is_a_setting(gpu: dict[str, Any]) -> None:
+    kinds = (Settings, ServingSettings, EncoderSettings, RerankerSettings)
+    known = {f"BOONART_{name.upper()}" for kind in kinds for name in kind.model_fields}
+    for name, service in gpu["services"].items():
+        for variable in service.get("environment", {}):
+            if variable.startswith("BOONART_"):
+                assert variable in known, f"{name} sets {variable}, which nothing reads"
+
+
+def test_the_values_can_be_read(gpu: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in gpu["services"].values():
+        with monkeypatch.context() as patch:
+            for variable, value in service.get("environment", {}).items():
+                patch.setenv(variable, str(value))
+            assert Settings().device in ("auto", "cuda")
+            ServingSettings()
+
+
+def test_every_variable_of_the_shell_has_a_default() -> None:
+    for file in (BASE, GPU):
+        for match in VARIABLE.finditer(file.read_text()):
+            assert match["default"] is not None, f"{file.name}: {match[0]}"
+
+
+def addresses(services: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, service in services.items():
+        for value in service.get("environment", {}).values():
+            if match := re.fullmatch(r"(?:grpc|http)://([a-z0-9-]+):[0-9]+", str(value)):
+                yield name, match[1]
+
+
+def test_addresses_name_services_and_replicas_share_their_name(services: dict[str, dict[str, Any]]) -> None:
+    assert {host for _, host in addresses(services)} == {"qdrant", "encoder", "reranker"}
+    for replica in CLUSTER:
+        aliases = services[replica]["networks"]["backend"]["aliases"]
+        assert aliases == [replica.rpartition("-")[0]]
+    # The nodes find each other by names that stand for one of them each.
+    assert services["qdrant"]["networks"]["backend"]["aliases"] == ["qdrant-1"]
+    for node in ("qdrant-2", "qdrant-3"):
+        assert services[node]["command"][:2] == ["--bootstrap", "http://qdrant-1:6335"]
+        assert services[node]["command"][3] == f"http://{node}:6335"
+
+
+def test_the_cluster_keeps_two_copies(services: dict[str, dict[str, Any]]) -> None:
+    assert services["gateway"]["environment"]["BOONART_QDRANT_REPLICAS"] == "2"
+    assert services["qdrant"]["environment"]["QDRANT__CLUSTER__ENABLED"] == "true"
+    volumes = [services[name]["volumes"][0] for name in ("qdrant", "qdrant-2", "qdrant-3")]
+    assert len(set(volumes)) == 3
+
+
+def test_pictures_and_models_outlive_containers(base: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+    for name in ("gateway", "ingest", "sample"):
+        assert "home:/var/lib/boonart" in services[name]["volumes"]
+    for name in ("encoder", "reranker"):
+        assert "models:/var/lib/boonart/models:ro" in services[name]["volumes"]
+    for name, service in services.items():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert source in base["volumes"] or source.startswith("."), (name, volume)
+
+
+def test_the_gpu_file_gives_encoders_and_rerankers_a_gpu_and_nothing_else(
+    base: dict[str, Any], gpu: dict[str, Any]
+) -> None:
+    assert set(gpu["services"]) == set(base["services"])
+    for name, service in gpu["services"].items():
+        if name.startswith(("encoder", "reranker")):
+            (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+            assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+            assert "/cu" in service["build"]["args"]["TORCH_INDEX"]
+            assert service["environment"]["BOONART_DEVICE"] == "cuda"
+            assert service["image"].endswith("-cuda"), "it would replace the image without CUDA"
+            assert service.get("profiles") == base["services"][name].get("profiles")
+        else:
+            assert service == base["services"][name]
+
+
+# --- Dockerfiles -----------------------------------------------------------------------------------------
+
+
+def test_every_built_service_has_its_dockerfile(services: dict[str, dict[str, Any]]) -> None:
+    built = {service["build"]["dockerfile"] for service in services.values() if "build" in service}
+    assert built == {str(path.relative_to(ROOT)) for path in DOCKERFILES}
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_images_are_small_pinned_and_not_root(path: Path) -> None:
+    text = path.read_text()
+    image = re.search(r"^ARG PYTHON_IMAGE=(.+)$", text, re.MULTILINE)
+    assert image
+    assert PINNED.fullmatch(image[1])
+    assert image[1].endswith("-slim-bookworm")
+    stages = re.findall(r"^FROM (.+)$", text, re.MULTILINE)
+    assert stages == ["${PYTHON_IMAGE} AS build", "${PYTHON_IMAGE}"]
+    last = text[text.rindex("\nFROM ") :]
+    assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
+    assert "pip install" not in last, "what builds stays in the first stage"
+    assert "--constraint constraints.txt" in text
+    assert "ADD " not in text
+    assert "apt-get" not in text
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_what_is_copied_is_there_and_reaches_the_builder(path: Path) -> None:
+    shown = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for line in re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert source in shown, f".dockerignore hides {source}"
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_pytorch_is_where_a_model_runs_and_nowhere_else(path: Path) -> None:
+    text = path.read_text()
+    runs_a_model = path.parent.name in ("encoder", "reranker")
+    assert ("torch" in re.sub(r"(?m)^#.*$", "", text)) == runs_a_model
+    if runs_a_model:
+        assert re.search(r"^ARG TORCH_INDEX=.+/cpu$", text, re.MULTILINE), "without an argument, no CUDA"
+
+
+def test_health_checks_ask_the_port_that_is_served(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("encoder", "reranker", "gateway"):
+        text = (ROOT / services[name]["build"]["dockerfile"]).read_text()
+        in_image = re.search(r"HEALTHCHECK(?:.|\n)+?CMD (\[.+\])", text)
+        assert in_image
+        assert yaml.safe_load(in_image[1]) == services[name]["healthcheck"]["test"][1:]
+        port = services[name]["healthcheck"]["test"][-1].split(":")[2].split("/")[0]
+        assert re.search(rf"BOONART_(GRPC_)?PORT={port}\b", text)
