@@ -1,10 +1,12 @@
 """The compose files: valid, hardened, and in step with the settings and the Dockerfiles."""
 
 import copy
+import http.server
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,17 +90,17 @@ def test_the_check_notices_what_is_wrong(tmp_path: Path, base: dict[str, Any]) -
     assert check_schema(tmp_path / "broken.yml").returncode != 0
 
 
-@pytest.mark.parametrize("files", [[BASE], [BASE, GPU]], ids=["base", "gpu"])
-@pytest.mark.parametrize("profile", ["", "cluster", "ingest", "sample", DOOR])
-def test_compose_itself_accepts_them(files: list[Path], profile: str) -> None:
+def test_compose_itself_accepts_them() -> None:
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed here")
-    named = [part for file in files for part in ("--file", str(file))]
-    chosen = ["--profile", profile] if profile else []
-    command = [docker, "compose", *named, *chosen, "config", "--quiet"]
-    checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert checked.returncode == 0, checked.stderr
+    for files in ([BASE], [BASE, GPU]):
+        named = [part for file in files for part in ("--file", str(file))]
+        for profile in ("", "cluster", "ingest", "sample", DOOR):
+            chosen = ["--profile", profile] if profile else []
+            command = [docker, "compose", *named, *chosen, "config", "--quiet"]
+            checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+            assert checked.returncode == 0, checked.stderr
 
 
 def in_profile(service: dict[str, Any], profile: str) -> bool:
@@ -270,6 +272,44 @@ def test_the_gpu_file_gives_encoders_and_rerankers_a_gpu_and_nothing_else(
             assert service.get("profiles") == base["services"][name].get("profiles")
         else:
             assert service == base["services"][name]
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
+def test_bash_can_tell_whether_qdrant_is_ready(
+    services: dict[str, dict[str, Any]], status: int | None, healthy: bool
+) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" and status else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    command, *rest = services["qdrant"]["healthcheck"]["test"][1:]
+    script = rest[-1].replace("$$", "$")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_port if status else 1
+        ran = subprocess.run([command, "-c", script.replace("/6333", f"/{port}")], capture_output=True, check=False)
+        server.shutdown()
+        thread.join()
+    assert (ran.returncode == 0) == healthy, ran.stderr
+
+
+def test_qdrant_gets_its_key_from_the_file_and_its_arguments(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("a key")
+    started = tmp_path / "entrypoint.sh"
+    started.write_text('#!/bin/sh\necho "$QDRANT__SERVICE__API_KEY|$*"\n')
+    started.chmod(0o755)
+    *shell, script, name = services["qdrant"]["entrypoint"]
+    script = script.replace("$$", "$").replace("/run/secrets/qdrant_api_key", str(tmp_path / "key"))
+    command = [*shell, script, name, *services["qdrant-2"]["command"]]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said == "a key|--bootstrap http://qdrant-1:6335 --uri http://qdrant-2:6335\n"
 
 
 # --- Dockerfiles -----------------------------------------------------------------------------------------

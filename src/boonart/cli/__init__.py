@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from boonart.cli import bench, evaluate, explain, ingest, models, paper, sample, search, serve, train
 from boonart.cli.output import fail
@@ -42,12 +42,17 @@ def main() -> None:
     except BoonArtError as error:
         fail(error)
         sys.exit(1)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        # Wrong usage comes with a way to show itself, which the class that is public does not promise.
+        show = getattr(error, "show", None)
+        if callable(show):
+            show()
+        else:
+            sys.stderr.write(f"{error.format_message()}\n")
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("\nInterrupted.\n")
         sys.exit(130)
     except BrokenPipeError:
