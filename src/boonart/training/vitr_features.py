@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from boonart.errors import SourceError
 from boonart.ports import EncoderModel
-from boonart.works import REGIONS, Float16Array, Float32Array, Picture, TextEmbedding
+from boonart.works import REGIONS, Float16Array, Float32Array, Picture
 
 FORMAT = 1
 """Raised when what is stored changes, so that an old folder is not taken for a new one."""
-IMAGE_BATCH, TEXT_BATCH = 32, 256
+IMAGE_BATCH, TEXT_BATCH, TEXT_PART = 32, 256, 4096
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and what there is to do."""
@@ -204,15 +204,42 @@ def _write_images(
 
 
 def _write_texts(encoder: EncoderModel, texts: Sequence[str], folder: Path, progress: Progress) -> None:
-    embeddings: list[TextEmbedding] = []
-    for rows in _batches(0, len(texts), TEXT_BATCH):
-        embeddings += encoder.encode_texts(texts[rows.start : rows.stop])
+    """Write `offsets.npy`, `text_globals.npy` and `text_tokens.npy`, going on where an earlier call stopped."""
+    parts: list[Path] = []
+    for rows in _batches(0, len(texts), TEXT_PART):
+        part = folder / f"texts-{rows.start:08d}.npz"
+        if not part.is_file():
+            _write_text_part(encoder, texts[rows.start : rows.stop], part)
+        parts.append(part)
         progress("texts", rows.stop, len(texts))
-    np.save(folder / "offsets.npy", np.cumsum([0, *(len(embedding.tokens) for embedding in embeddings)]))
-    np.save(folder / "text_globals.npy", np.stack([embedding.global_vector for embedding in embeddings]))
+    arrays = []
+    for part in parts:
+        with np.load(part) as opened:
+            arrays.append({name: opened[name] for name in ("lengths", "globals", "tokens")})
+    lengths = np.concatenate([array["lengths"] for array in arrays])
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
+    np.save(folder / "text_globals.npy", np.concatenate([array["globals"] for array in arrays]))
     unfinished = folder / "text_tokens.partial.npy"
-    np.save(unfinished, np.concatenate([embedding.tokens for embedding in embeddings]))
+    np.save(unfinished, np.concatenate([array["tokens"] for array in arrays]))
     unfinished.replace(folder / "text_tokens.npy")
+    for part in parts:
+        part.unlink()
+
+
+def _write_text_part(encoder: EncoderModel, texts: Sequence[str], file: Path) -> None:
+    embeddings = [
+        embedding
+        for rows in _batches(0, len(texts), TEXT_BATCH)
+        for embedding in encoder.encode_texts(texts[rows.start : rows.stop])
+    ]
+    unfinished = file.with_name(f"partial-{file.name}")
+    np.savez(
+        unfinished,
+        lengths=np.array([len(embedding.tokens) for embedding in embeddings], dtype=np.int64),
+        globals=np.stack([embedding.global_vector for embedding in embeddings]),
+        tokens=np.concatenate([embedding.tokens for embedding in embeddings]),
+    )
+    unfinished.replace(file)
 
 
 def _open(file: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap:

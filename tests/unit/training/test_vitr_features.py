@@ -57,6 +57,25 @@ def test_an_interrupted_run_goes_on_at_its_batch(tmp_path, monkeypatch):
     np.testing.assert_array_equal(resumed.image_globals, whole.image_globals)
 
 
+def test_interrupted_texts_go_on_at_their_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(vitr_features, "TEXT_PART", 2)
+    pictures = twins([("red", "blue"), ("green", "white"), ("red", "white")])
+    whole = encode_training_set(SquareEncoder(), "toys", pictures, tmp_path / "whole")
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "texts" and done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_training_set(SquareEncoder(), "toys", pictures, tmp_path / "parts", progress=interrupt)
+    encoder = SquareEncoder()
+    resumed = encode_training_set(encoder, "toys", pictures, tmp_path / "parts")
+    assert (encoder.images, encoder.texts) == (0, 4)
+    np.testing.assert_array_equal(resumed.text_tokens, whole.text_tokens)
+    np.testing.assert_array_equal(resumed.offsets, whole.offsets)
+    assert not list((tmp_path / "parts").glob("*/texts-*"))
+
+
 def test_a_subset_keeps_what_belongs_together(tmp_path):
     features = encode_training_set(SquareEncoder(), "toys", twins([("red", "blue"), ("green", "white")]), tmp_path)
     part = features.subset(np.array([2, 3]))
