@@ -49,7 +49,7 @@ class Settings(BaseSettings):
             `boonart.index.server_options.ServerOptions`.
         token_file: holds the token that remote parts ask for.
         tls_ca, tls_client_certificate, tls_client_key: PEM files for talking to remote parts over TLS.
-        max_message_bytes: largest gRPC message, in bytes.
+        max_message_bytes: largest gRPC message, in bytes: a picture of 64 MiB and what comes with it.
     """
 
     model_config = SettingsConfigDict(env_prefix="BOONART_", frozen=True, extra="ignore")
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     tls_ca: Path | None = None
     tls_client_certificate: Path | None = None
     tls_client_key: Path | None = None
-    max_message_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(default=72 * 1024 * 1024, ge=1024 * 1024)
 
     @field_validator("device")
     @classmethod

@@ -38,23 +38,10 @@ app.add_typer(bench.app, name="bench")
 def main() -> None:
     """Run the command line; a mistake of the user's gives one clear sentence, never a traceback."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except BoonArtError as error:
         fail(error)
         sys.exit(1)
-    except typer.Exit as error:
-        sys.exit(error.exit_code)
-    except TyperException as error:
-        # Wrong usage comes with a way to show itself, which the class that is public does not promise.
-        show = getattr(error, "show", None)
-        if callable(show):
-            show()
-        else:
-            sys.stderr.write(f"{error.format_message()}\n")
-        sys.exit(error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)

@@ -134,7 +134,7 @@ def _refuse_nonsense(asked: Asked) -> None:
 async def _locate(index: Any, name: str) -> tuple[str, str]:
     """The collection to search and, where a server owns it, that server's address."""
     try:
-        names = index.names()
+        names = [info.name for info in await index.collections()]
         if not name:
             if len(names) != 1:
                 listed = ", ".join(names) or "none yet"
