@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 
 import typer
-from typer.exceptions import TyperException
 
 from boonart.cli import bench, evaluate, explain, ingest, models, paper, sample, search, serve, train
 from boonart.cli.output import fail

@@ -121,8 +121,10 @@ def weight_files(models_folder: Path) -> Iterator[Path]:
 
 
 def shipped_models() -> Path:
-    """The folder of the weights that come with the project."""
-    return Path(__file__).resolve().parents[3] / "models"
+    """The folder of the weights that come with the project: beside the package, or in the checkout it runs from."""
+    package = Path(__file__).resolve().parents[1]
+    beside = package / "models"
+    return beside if beside.is_dir() else package.parents[1] / "models"
 
 
 # --- the file ---

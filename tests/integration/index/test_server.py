@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from boonart.bootstrap import build_index
 from boonart.index.edge import EdgeIndex
 from boonart.index.server import QdrantServerIndex
 from boonart.index.server_options import ServerOptions
+from boonart.settings import read_settings
 from boonart.works import Equals, Exists, Not, Range
 from tests.integration.index.contract import FULL, D, IndexContract, made_works, unit
 from tests.support.qdrant_process import QdrantProcess
@@ -119,3 +121,21 @@ async def test_all_engines_give_the_same_answers(double: QdrantProcess, tmp_path
     assert len(answers["edge"]) == len(queries) * 2 * len(filters) + 1
     for name in ("memory", "grpc", "rest"):
         assert answers[name] == answers["edge"], name
+
+
+async def test_settings_lead_to_the_server(tmp_path: Path) -> None:
+    process = QdrantProcess(api_key="a key").start()
+    key = tmp_path / "key"
+    key.write_text("a key\n")
+    try:
+        settings = read_settings(
+            qdrant_url=process.url, qdrant_grpc_port=process.grpc_port, qdrant_api_key_file=key, qdrant_prefix="p-"
+        )
+        index = build_index(settings)
+        assert isinstance(index, QdrantServerIndex)
+        await index.create("tate", FULL)
+        await index.upsert("tate", made_works(3, features=True))
+        assert await index.count("tate") == 3
+        await index.close()
+    finally:
+        process.kill()
