@@ -67,21 +67,16 @@ class StarterEncoder:
 
     Not thread-safe: one forward pass at a time.
 
-    Local tokens of a picture are the 49 regions of the network's last map, (49, 1280), row-major, with the last block
-    untuned: the tuned one knows the training pictures by heart, and a network trained on its regions would rely on
-    that. Local tokens of a text are its words, (T, 384): each the mean of the network's outputs for the word's pieces, the two marks
+    Local tokens of a picture are the 49 regions of the network's last map, (49, 1280), row-major. Local tokens
+    of a text are its words, (T, 384): each the mean of the network's outputs for the word's pieces, the two marks
     left out; `words` are cut from the text as it was written.
     """
 
-    def __init__(
-        self, network: StarterNetwork, untuned_top: nn.Sequential, tokenizer: Tokenizer, card: ModelCard, device: str
-    ) -> None:
+    def __init__(self, network: StarterNetwork, tokenizer: Tokenizer, card: ModelCard, device: str) -> None:
         self._device = torch.device(device)
         network = network.eval().requires_grad_(False)
         self._text = network.text.to(self._device)
         self._image = folded(network.image).to(self._device)
-        network.image.top = untuned_top.eval().requires_grad_(False)
-        self._untuned_top = folded(network.image).top.to(self._device)
         self._tokenizer = tokenizer
         self._card = card
 
@@ -104,14 +99,13 @@ class StarterEncoder:
         """
         card = read_card(folder)
         network = StarterNetwork(card.dimensions["D"]).load_packages()
-        untuned_top = copy.deepcopy(network.image.top)
         apply_weights(network, folder / WEIGHTS_FILE)
         tokenizer: Tokenizer = Tokenizer.from_file(str(MINILM_TOKENIZER.locate()))
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(network, untuned_top, tokenizer, card, device)
+        return cls(network, tokenizer, card, device)
 
     # --- texts ---
 
@@ -166,15 +160,15 @@ class StarterEncoder:
         """Normalised vectors (B, D) and regions (B, 1280, 7, 7), float32 on the CPU.
 
         The vector is the mean of the picture's own and its mirror image's: twice the work, about one point of
-        recall@1. The regions are of the picture as it is, averaged from the untuned network's 9 x 9 map.
+        recall@1. The regions are of the picture as it is, averaged from the
+        network's 9 x 9 map.
         """
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             values = batch.float().div_(255.0).sub_(PICTURE_MEAN).div_(PICTURE_STD)
-            trunk = self._image.trunk(torch.cat([values, values.flip(3)]))
-            plain, mirrored = normalised(self._image.pool(self._image.top(trunk))).chunk(2)
-            features = self._untuned_top(trunk[: len(values)])
-            regions = functional.adaptive_avg_pool2d(features.float(), GRID)
+            vectors, features = self._image(torch.cat([values, values.flip(3)]))
+            plain, mirrored = normalised(vectors).chunk(2)
+            regions = functional.adaptive_avg_pool2d(features[: len(values)].float(), GRID)
             return normalised(plain + mirrored).cpu(), regions.cpu()
 
     def finish_images(self, vectors: Tensor, regions: Tensor) -> list[ImageEmbedding]:
