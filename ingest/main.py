@@ -12,18 +12,16 @@ from pathlib import Path
 
 from boonart.bootstrap import Parts, build
 from boonart.encoders.pictures import decode, dominant_colour, renditions
-from boonart.errors import BoonArtError
+from boonart.errors import BoonArtError, InvalidRequest
 from boonart.index.schema import check_collection_name
 from boonart.indexing import BATCH_SIZE, ingest
 from boonart.records import IngestReport, PictureTools, Progress, Source
 from boonart.settings import read_settings
+from boonart_ingest.options import QUARANTINED, parse_mapping
 from boonart_ingest.quarantine import QuarantineFile
 from boonart_ingest.sources import KINDS, open_source
 
 logger = logging.getLogger(__name__)
-
-QUARANTINED = 5
-"""Exit code of a run that finished but left something out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +85,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--prune", action="store_true")
     parser.add_argument("--keep-going", action="store_true")
     parsed = parser.parse_args(arguments)
-    pairs = [pair.partition("=") for pair in parsed.mapping]
-    if any(not field or not column for field, _, column in pairs):
-        parser.error("--map takes FIELD=COLUMN, as in --map title=Titel")
-    parsed.mapping = {field.strip(): column.strip() for field, _, column in pairs}
+    try:
+        parsed.mapping = parse_mapping(parsed.mapping)
+    except InvalidRequest as error:
+        parser.error(str(error))
     return parsed
 
 

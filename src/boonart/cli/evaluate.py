@@ -188,7 +188,6 @@ def probe(
     from functools import partial
 
     from boonart.encoders.catalogue import load_encoder
-    from boonart.errors import ModelNotAvailable
     from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
     from boonart.settings import read_settings
     from boonart.vitr.weights import find_weights, load_reranker
@@ -196,11 +195,8 @@ def probe(
     settings = read_settings(encoder=encoder or None)
     model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
     rankers: tuple[str, ...] = ("global", "late", "vitr", "role", "default")
-    try:
-        find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
-    except ModelNotAvailable as error:
-        err.print(f"Only the global vectors are measured: {error.message}", style="yellow")
-        raise
+    # Before the encoding, which takes minutes: without weights there is nothing to compare.
+    find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
     load = partial(
         load_reranker, "auto", encoder_card=model.card, models_folder=settings.models_folder, device=settings.device
     )

@@ -11,14 +11,11 @@ import typer
 from rich.progress import Progress as ProgressBar
 
 from boonart.cli.output import err, print_json, progress_bar
-from boonart.errors import IndexLocked, InvalidRequest
+from boonart.errors import IndexLocked
 
 if TYPE_CHECKING:
     from boonart.records import IngestReport, Progress
     from boonart.settings import Settings
-
-QUARANTINED = 5
-"""Exit code of an ingest that finished but had to leave something out."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +49,7 @@ def ingest(
       boonart ingest path/to/folder-of-pictures --collection holiday
     """
     from boonart.settings import read_settings
+    from boonart_ingest.options import QUARANTINED, parse_mapping
 
     settings = read_settings()
     columns = parse_mapping(mapping or [])
@@ -121,22 +119,3 @@ def summarise(report: IngestReport, collection: str, quarantine: Path) -> None:
         err.print(f"Quarantined ({reasons}): see {quarantine}.", style="yellow")
     if report.prune_refused:
         err.print(report.prune_refused, style="yellow")
-
-
-def parse_mapping(pairs: list[str]) -> dict[str, str]:
-    """`["title=Titel"]` as `{"title": "Titel"}`.
-
-    Raises:
-        InvalidRequest: a pair without "=".
-    """
-    columns: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, column = pair.partition("=")
-        if not equals or not name or not column:
-            raise InvalidRequest(
-                f"--map {pair!r} is not of the form FIELD=COLUMN.",
-                hint="For example: --map title=Titel --map image=Datei",
-                field="map",
-            )
-        columns[name.strip()] = column.strip()
-    return columns

@@ -204,24 +204,13 @@ def as_json_answer(answer: Answer, collection: str) -> dict[str, Any]:
 
 def hit_as_json(hit: Hit) -> dict[str, Any]:
     """One hit in the form of the REST API."""
-    work = hit.work
-    fields = {
-        "id": work.id,
-        "title": work.title,
-        "artist": work.artist,
-        "date": work.date,
-        "medium": work.medium,
-        "description": work.description,
-        "subjects": list(work.subjects),
-        "source_url": work.source_url,
-        "credit": work.credit,
-        "licence": work.licence,
-    }
+    from boonart_services.gateway.answers import work_json
+
     value: dict[str, Any] = {
         "rank": hit.rank,
         "score": hit.score,
         "global_score": hit.global_score,
-        "work": {name: field for name, field in fields.items() if field},
+        "work": work_json(hit.work),
     }
     if hit.relation_score is not None:
         value["relation_score"] = hit.relation_score

@@ -75,8 +75,7 @@ def works(data: Path, name: str) -> list[CollectionWork]:
     Raises:
         SourceError: the collection is not there.
     """
-    folder = data / name
-    return [CollectionWork(_work(record), folder / record["image"]) for record in _records(folder / "works.jsonl")]
+    return works_file(data / name / "works.jsonl")
 
 
 def works_file(file: Path, *, split: str = "") -> list[CollectionWork]:

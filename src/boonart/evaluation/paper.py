@@ -11,10 +11,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from boonart.bootstrap import Parts
@@ -231,15 +229,6 @@ def figure5(parts: Parts, collection: str, pictures: Sequence[Picture], file: Pa
     return contact_sheet(rows, ("picture query", "best description and its painting"), file)
 
 
-def bootstrap_interval(ranks: np.ndarray, cut: int, *, samples: int = 2_000, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of recall@cut in percent, by resampling the queries."""
-    generator = np.random.default_rng(seed)
-    chosen = generator.integers(0, len(ranks), size=(samples, len(ranks)))
-    recalls = 100.0 * (ranks[chosen] <= cut).mean(axis=1)
-    low, high = np.percentile(recalls, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def timing(
     parts: Parts,
     collection: str,
@@ -266,10 +255,3 @@ def timing(
         }
 
     return asyncio.run(run())
-
-
-def encoded_png(picture: Picture) -> bytes:
-    """A picture as PNG bytes."""
-    stream = BytesIO()
-    Image.fromarray(picture.pixels).save(stream, "PNG")
-    return stream.getvalue()
