@@ -177,6 +177,14 @@ class WorkIndex(Protocol):
             exact: compare with every vector even where an approximate index exists.
         """
 
+    async def search_keywords(
+        self, collection: str, text: str, *, limit: int, where: Filter | None = None
+    ) -> list[Candidate]:
+        """The `limit` works whose title, artist, description and subjects fit the text's words best, by BM25.
+
+        Works that share no word with it are left out. The scores are above 0 and have no upper bound.
+        """
+
     async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
         """Stored features by point id, `side` "image" or "description"; missing ones are left out."""
 

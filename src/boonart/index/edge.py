@@ -269,6 +269,16 @@ class EdgeIndex:
 
         return await asyncio.to_thread(search)
 
+    async def search_keywords(
+        self, collection: str, text: str, *, limit: int, where: Filter | None = None
+    ) -> list[Candidate]:
+        """The `limit` works that fit the text's words best, by BM25; see `ports.WorkIndex`.
+
+        Raises:
+            InvalidFilter: a field that no work has, or a value of the wrong type.
+        """
+        return await asyncio.to_thread(lambda: self._shard(collection)[1].search_keywords(text, limit, where))
+
     async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
         """Stored features by point id, `side` "image" or "description"; missing ones are left out."""
         self._check_name(side)

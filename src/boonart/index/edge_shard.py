@@ -17,8 +17,10 @@ import qdrant_edge as edge
 from boonart.errors import ModelMismatch, WorkIndexError
 from boonart.index import edge_engine, folders
 from boonart.index.filters import compile_filter
+from boonart.index.keywords import query_vector
 from boonart.index.schema import (
     FIELDS,
+    KEYWORDS,
     SCHEMA_VERSION,
     Field,
     check_vectors,
@@ -154,6 +156,23 @@ class Shard:
             with_payload=True,
             params=edge.SearchParams(exact=exact, hnsw_ef=max(_MIN_EF, 2 * limit)),
         )
+        return self._query(request)
+
+    def search_keywords(self, text: str, limit: int, where: Filter | None) -> list[Candidate]:
+        """The works that fit the text's words best."""
+        words = query_vector(text)
+        if not words.indices:
+            return []
+        values: Any = words
+        request = edge.QueryRequest(
+            limit=limit,
+            query=edge.Query.Nearest(values, using=KEYWORDS),
+            filter=self.compile(where),
+            with_payload=True,
+        )
+        return self._query(request)
+
+    def _query(self, request: edge.QueryRequest) -> list[Candidate]:
         with self.reading() as shard:
             found = shard.query(request)
         return [to_candidate(str(hit.id), hit.payload or {}, float(hit.score)) for hit in found]

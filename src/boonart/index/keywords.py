@@ -20,6 +20,11 @@ def bm25() -> edge.Bm25:
     return edge.Bm25(edge.Bm25Config(avg_len=KEYWORD_AVERAGE_LENGTH, ascii_folding=True))
 
 
+def query_vector(text: str) -> edge.SparseVector:
+    """Token ids of a query, 1.0 each; without indices where no word is left."""
+    return bm25().embed_query(text)
+
+
 def keyword_vector(work: Work) -> edge.SparseVector:
     """Token ids and BM25 weights of a work's keyword text; without indices where it has no text."""
     return bm25().embed_document(keyword_text(work))

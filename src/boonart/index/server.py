@@ -24,7 +24,8 @@ from boonart.errors import (
 )
 from boonart.index import server_engine as engine
 from boonart.index.filters import compile_filter
-from boonart.index.schema import SCHEMA_VERSION, Field, check_vectors, to_candidate
+from boonart.index.keywords import query_vector
+from boonart.index.schema import KEYWORDS, SCHEMA_VERSION, Field, check_vectors, to_candidate
 from boonart.index.server_calls import Connection, missing
 from boonart.index.server_names import Names
 from boonart.index.server_options import ServerOptions
@@ -235,19 +236,24 @@ class QdrantServerIndex:
         params = None
         if not self._qdrant.in_memory:
             params = models.SearchParams(exact=exact, hnsw_ef=max(_MIN_EF, 2 * limit))
-        result = await self._qdrant.read(
-            lambda client: client.query_points(
-                self._names.target(collection),
-                query=query,
-                using=name,
-                query_filter=condition,
-                search_params=params,
-                limit=limit,
-                with_payload=_UNSHOWN,
-            ),
-            collection,
-        )
-        return [to_candidate(str(hit.id), hit.payload or {}, float(hit.score)) for hit in result.points]
+        return await self._query(collection, query, using=name, where=condition, limit=limit, params=params)
+
+    async def search_keywords(
+        self, collection: str, text: str, *, limit: int, where: Filter | None = None
+    ) -> list[Candidate]:
+        """The `limit` works that fit the text's words best, by BM25; see `ports.WorkIndex`.
+
+        Raises:
+            InvalidFilter: a field that no work has, or a value of the wrong type.
+            Unavailable: Qdrant is down, slow or full.
+        """
+        await self._describe(collection)
+        condition = await self._compile(collection, where)
+        words = query_vector(text)
+        if not words.indices:
+            return []
+        query = models.SparseVector(indices=list(words.indices), values=list(words.values))
+        return await self._query(collection, query, using=KEYWORDS, where=condition, limit=limit)
 
     async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
         """Stored features by point id, `side` "image" or "description"; missing ones are left out."""
@@ -322,6 +328,30 @@ class QdrantServerIndex:
                 hint=f"Run `boonart reindex {collection}`.",
             )
         return known
+
+    async def _query(
+        self,
+        collection: str,
+        query: list[float] | models.SparseVector,
+        *,
+        using: str,
+        where: models.Filter | None,
+        limit: int,
+        params: models.SearchParams | None = None,
+    ) -> list[Candidate]:
+        result = await self._qdrant.read(
+            lambda client: client.query_points(
+                self._names.target(collection),
+                query=query,
+                using=using,
+                query_filter=where,
+                search_params=params,
+                limit=limit,
+                with_payload=_UNSHOWN,
+            ),
+            collection,
+        )
+        return [to_candidate(str(hit.id), hit.payload or {}, float(hit.score)) for hit in result.points]
 
     async def _compile(self, collection: str, where: Filter | None) -> models.Filter | None:
         if where is None:

@@ -179,6 +179,31 @@ class IndexContract:
         with pytest.raises(WorkNotFound):
             await index.vector("tate", "nope", "image")
 
+    async def test_keywords_find_the_works_that_say_them(self, index: WorkIndex) -> None:
+        await index.create("tate", PLAIN)
+        works = [
+            IndexedWork(Work(name, title=title, artist=artist), "h", unit(np.ones(D)))
+            for name, title, artist in (
+                ("ford", "The Ford", "Ada Grey"),
+                ("cows", "Cows at a ford", "Ben Ochre"),
+                ("sea", "The Sea", "Ben Ochre"),
+                ("none", "", ""),
+            )
+        ]
+        await index.upsert("tate", works)
+        found = await index.search_keywords("tate", "a cow at the FORD", limit=5)
+        assert [candidate.work.id for candidate in found] == ["cows", "ford"]
+        assert found[0].score > found[1].score > 0
+        assert found[0].work == works[1].work
+        artist = await index.search_keywords("tate", "ochre", limit=1, where=Equals("title", "The Sea"))
+        assert [candidate.work.id for candidate in artist] == ["sea"]
+        for text in ("zebra", "", "of the", "?!"):
+            assert await index.search_keywords("tate", text, limit=5) == []
+        with pytest.raises(InvalidFilter):
+            await index.search_keywords("tate", "ford", limit=5, where=Equals("colour", "red"))
+        with pytest.raises(CollectionNotFound):
+            await index.search_keywords("nobody", "ford", limit=5)
+
     async def test_features_come_back_exactly(self, index: WorkIndex) -> None:
         await index.create("tate", FULL)
         works = made_works(10, features=True)

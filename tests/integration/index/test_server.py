@@ -114,11 +114,14 @@ async def test_all_engines_give_the_same_answers(double: QdrantProcess, tmp_path
             for where in filters
             if (found := await index.search("tate", query, name=side, limit=15, where=where))
         ]
+        for text in ("Turner", "cow number 17", "places p1 Blake"):
+            words = await index.search_keywords("tate", text, limit=120)
+            answers[name].append(sorted((round(hit.score, 3), hit.point_id) for hit in words))
         features = await index.features("tate", [work.point_id("tate") for work in works], "description")
         answers[name].append(sorted((point, item.tokens.tobytes(), item.words) for point, item in features.items()))
         await index.drop("tate")
         await index.close()
-    assert len(answers["edge"]) == len(queries) * 2 * len(filters) + 1
+    assert len(answers["edge"]) == len(queries) * 2 * len(filters) + 4
     for name in ("memory", "grpc", "rest"):
         assert answers[name] == answers["edge"], name
 
