@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from boonart.cli.output import err, out, print_json
+from boonart.errors import ConfigurationError, InvalidRequest
 
 app = typer.Typer(help="List, pull and import models.", no_args_is_help=True)
 
@@ -41,14 +42,65 @@ def pull(name: Annotated[str, typer.Argument(help='Such as "open_clip:ViT-L-14/o
 
 
 @app.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(help="A safetensors file or an original checkpoint.")],
+def import_files(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A safetensors file or an original checkpoint; with --vitr three of them, or their folder."
+        ),
+    ],
     architecture: Annotated[str, typer.Option(help="open_clip's name of the architecture.")] = "",
     name: Annotated[str, typer.Option(help="Name to use the model by.")] = "",
+    vitr: Annotated[bool, typer.Option("--vitr", help="Weights of VITR in its authors' layout.")] = False,
+    encoder: Annotated[
+        str, typer.Option(help="With --vitr: the encoder that they were trained on; the configured one by default.")
+    ] = "",
 ) -> None:
-    """Take a weight file into the models folder, after checking that it fits."""
+    """Take a weight file into the models folder, after checking that it fits.
+
+    With --vitr it takes a reranker: the state dicts of the image encoder, the text encoder and the similarity
+    encoder, in this order; or a folder with the three; or one checkpoint with a list of them. Nothing in a file is
+    run.
+
+    Examples:
+      boonart models import ViT-B-32.pt --architecture ViT-B-32/openai
+      boonart models import --vitr image.pth text.pth similarity.pth --encoder open_clip:ViT-L-14/openai
+    """
     from boonart.encoders.catalogue import import_model
     from boonart.settings import read_settings
 
-    model = import_model(file, models_folder=read_settings().models_folder, architecture=architecture, name=name)
+    if vitr:
+        import_reranker(files, name=name, encoder=encoder)
+        return
+    if len(files) != 1 or encoder:
+        raise InvalidRequest("An encoder is one file or folder.", hint="Use --vitr for the three files of a reranker.")
+    model = import_model(files[0], models_folder=read_settings().models_folder, architecture=architecture, name=name)
     err.print(f"Imported. Use it as --encoder {model.name}, or set BOONART_ENCODER={model.name}.")
+
+
+def import_reranker(files: list[Path], *, name: str, encoder: str) -> None:
+    """Take VITR's weights in its authors' layout into the models folder.
+
+    Raises:
+        ModelFileError: they cannot be read, or fit neither each other nor the encoder.
+        ModelNotAvailable: the encoder is not on this machine, so that nothing can be compared.
+        ConfigurationError: the name is taken.
+    """
+    from boonart.encoders.catalogue import load_encoder
+    from boonart.encoders.models_folder import folder_name, install
+    from boonart.settings import read_settings
+    from boonart.vitr.authors import import_vitr
+    from boonart.vitr.weights import shipped_models
+
+    settings = read_settings(encoder=encoder or None)
+    name = name or f"vitr-{folder_name(settings.encoder).strip('-')}"
+    target = settings.models_folder / folder_name(name)
+    if target.exists() or (shipped_models() / name).exists():
+        raise ConfigurationError(f"The name {name!r} is taken.", hint="Choose another --name.", field="name")
+    card = load_encoder(settings.encoder, models_folder=settings.models_folder, device="cpu").card
+    about = {"name": name, "kind": "reranker", "where": "imported"}
+    install(target, about, lambda folder: import_vitr(files, name=name, encoder_card=card, out=folder))
+    err.print(
+        f"Imported as {name}. Searches with {settings.encoder} use it from now on; "
+        "collections take it up with `boonart reindex NAME`."
+    )

@@ -27,6 +27,8 @@ __all__ = ["InstalledModel", "architecture_config", "import_model", "list_models
 
 STARTER = "starter"
 FAKE = "fake"
+SHIPPED = {STARTER: "encoder", "vitr-starter": "reranker"}
+"""Kind by name of the models that the project ships."""
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -72,7 +74,7 @@ def load_encoder(name: str, *, models_folder: Path, device: str = "auto") -> Enc
         from boonart.encoders.open_clip import OpenClipEncoder
 
         return OpenClipEncoder.load(folder, name=name, device=device)
-    known = ", ".join(model.name for model in list_models(models_folder))
+    known = ", ".join(model.name for model in list_models(models_folder) if model.kind == "encoder")
     raise ConfigurationError(
         f"There is no encoder {name!r}; there are: {known}.",
         hint="Other models: open_clip:ARCHITECTURE/TAG, for example open_clip:ViT-L-14/openai.",
@@ -169,11 +171,12 @@ def architecture_config(architecture: str) -> dict[str, Any]:
 
 def list_models(models_folder: Path) -> list[InstalledModel]:
     """The models on this machine: what the project ships, then what was pulled or imported, by name."""
-    shipped = shipped_folder(STARTER)
     models = []
-    if shipped.is_dir():
-        size, licence = folder_bytes(shipped), stated_licence(shipped)
-        models.append(InstalledModel(STARTER, "encoder", size, licence, "comes with the project"))
+    for name, kind in SHIPPED.items():
+        shipped = shipped_folder(name)
+        if shipped.is_dir():
+            size, licence = folder_bytes(shipped), stated_licence(shipped)
+            models.append(InstalledModel(name, kind, size, licence, "comes with the project"))
     return models + installed_models(models_folder)
 
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
@@ -36,6 +37,7 @@ from boonart.vitr.weights import Checkpoint, save_checkpoint
 from boonart.works import ModelCard, Ranker
 
 USED_AGGREGATIONS = 3
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".tar", ".ckpt")
 
 _FILTER = {
     "theta.0": "theta",
@@ -52,18 +54,27 @@ _SINGLE = {
     "rnn": "vitr.fuse",
     "sim_w": "vitr.score",
 }
+_ROLES = {"image": ("image", "img"), "text": ("text", "txt"), "similarity": ("sim",)}
+"""What the name of each file in a folder contains, and the order of the three."""
+_HINT = "Give the files in this order: image encoder, text encoder, similarity encoder."
 
 
-def import_vitr(
-    image_encoder: Path, text_encoder: Path, similarity_encoder: Path, *, encoder_card: ModelCard, out: Path
-) -> ModelCard:
-    """Convert the authors' three files into one weight file.
+@dataclass(frozen=True, slots=True)
+class StateDict:
+    """Tensors by name, without a leading `module.`, and the file they came from."""
+
+    file: Path
+    tensors: Mapping[str, Tensor]
+
+
+def import_vitr(paths: Sequence[Path], *, name: str, encoder_card: ModelCard, out: Path) -> ModelCard:
+    """Convert the authors' three state dicts into one weight file.
 
     Args:
-        image_encoder, text_encoder, similarity_encoder: state dicts, as safetensors or as checkpoints that load
-            weights-only.
+        paths: see `read_authors`.
+        name: of the weights, as their card will say.
         encoder_card: of the encoder whose features the network was trained on.
-        out: folder for the weight file and its card.
+        out: folder for the weight file and its card; nothing is written unless all fits.
 
     Returns:
         The card of the imported weights.
@@ -71,50 +82,107 @@ def import_vitr(
     Raises:
         ModelFileError: a file cannot be read, lacks a parameter, or does not fit the encoder.
     """
-    similarity = read_state_dict(similarity_encoder)
-    mapped = map_similarity_encoder(similarity)
+    return save_checkpoint(convert(*read_authors(paths), name=name, encoder_card=encoder_card), out)
+
+
+def convert(
+    image_encoder: StateDict,
+    text_encoder: StateDict,
+    similarity_encoder: StateDict,
+    *,
+    name: str,
+    encoder_card: ModelCard,
+) -> Checkpoint:
+    """One network of the authors' three state dicts; see `import_vitr`."""
+    mapped = map_similarity_encoder(similarity_encoder.tensors)
     embed_size = mapped["vitr.local_similarity.weight"].shape[1]
-    for target, file in (("project_regions", image_encoder), ("project_words", text_encoder)):
-        weight, bias = _projection(read_state_dict(file), embed_size, file)
+    for target, encoder in (("project_regions", image_encoder), ("project_words", text_encoder)):
+        weight, bias = _projection(encoder, embed_size)
         mapped[f"{target}.weight"], mapped[f"{target}.bias"] = weight, bias
     config = _config(mapped)
     _check_fit(config, encoder_card)
     network = RelationNetwork(config)
-    try:
-        absent, unknown = network.load_state_dict(mapped, strict=False)
-    except RuntimeError as error:
-        raise ModelFileError(f"The files do not make up one network: {error}") from error
-    if unknown or any(not name.endswith("num_batches_tracked") for name in absent):
-        raise ModelFileError(f"The files do not make up the network; first difference: {(unknown + absent)[0]}.")
+    _check_parameters(network, mapped)
+    network.load_state_dict(mapped, strict=False)
     mixture = Mixture({"vitr": 1.0})
     mixtures = Mixtures(Ranker.VITR, {Ranker.VITR: dict.fromkeys(Direction, mixture)})
     card = ModelCard(
-        id=out.name,
+        id=name,
         kind="reranker",
         weights_hash="",
         dimensions={"D": config.global_size, "E": embed_size, "S": config.similarity_size},
         description="VITR, imported from its authors' layout; ranks by the network's score alone.",
         encoder_id=encoder_card.id,
     )
-    return save_checkpoint(Checkpoint(network, mixtures, card), out)
+    return Checkpoint(network, mixtures, card)
 
 
-def read_state_dict(file: Path) -> dict[str, Tensor]:
-    """Tensors by name, without a leading `module.`.
+def read_authors(paths: Sequence[Path]) -> tuple[StateDict, StateDict, StateDict]:
+    """The state dicts of image encoder, text encoder and similarity encoder.
+
+    Args:
+        paths: three files in this order; or a folder with three files whose names say which is which ("image" or
+            "img", "text" or "txt", "sim"); or one checkpoint that holds the three as a list, by itself or as `model`.
 
     Raises:
-        ModelFileError: the file cannot be read without running code from it.
+        ModelFileError: they cannot be told apart, or a file cannot be read without running code from it.
     """
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = _in_folder(paths[0])
+    if len(paths) == 3:
+        first, second, third = (StateDict(file, _state_dict(_load(file), file)) for file in paths)
+        return first, second, third
+    if len(paths) != 1:
+        raise ModelFileError(f"{len(paths)} files are given; VITR's weights are three state dicts.", hint=_HINT)
+    file = paths[0]
+    values = _load(file)
+    if isinstance(values, Mapping) and "model" in values:
+        values = values["model"]
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise ModelFileError(f"{file} holds no list of three state dicts.", hint=_HINT)
+    first, second, third = (StateDict(file, _state_dict(part, file)) for part in values)
+    return first, second, third
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The three files of a folder in their order, or the one checkpoint that is there."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
+    if len(files) == 1:
+        return files
+    found: list[Path] = []
+    for role, marks in _ROLES.items():
+        matching = [file for file in files if any(mark in file.name.lower() for mark in marks)]
+        if len(matching) != 1:
+            raise ModelFileError(
+                f"{folder} holds {len(matching)} weight files of the {role} encoder by their names; one is needed.",
+                hint="Name the three files themselves, in this order: image encoder, text encoder, similarity encoder.",
+            )
+        found += matching
+    return found
+
+
+def _load(file: Path) -> object:
+    """What a file holds, without running code from it."""
+    if not file.is_file():
+        raise ModelFileError(f"There is no file {file}.")
     try:
         if file.suffix == ".safetensors":
-            values: object = safetensors.torch.load_file(file)
-        else:
-            values = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError, EOFError) as error:
+            return safetensors.torch.load_file(file)
+        values: object = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelFileError(
+            f"{file} holds code or objects besides weights, or is damaged; it was not run.",
+            hint="Save the state dict alone (torch.save(model.state_dict(), …)) or as safetensors.",
+        ) from error
+    except (OSError, RuntimeError, ValueError, LookupError, EOFError, safetensors.SafetensorError) as error:
         raise ModelFileError(
             f"{file} cannot be read as weights.",
             hint="Save the state dict alone (torch.save(model.state_dict(), …)) or as safetensors.",
         ) from error
+    return values
+
+
+def _state_dict(values: object, file: Path) -> dict[str, Tensor]:
     if not isinstance(values, Mapping) or not all(isinstance(value, Tensor) for value in values.values()):
         raise ModelFileError(f"{file} holds no state dict.", hint="Save model.state_dict() alone.")
     return {str(name).removeprefix("module."): value.float() for name, value in values.items()}
@@ -130,11 +198,9 @@ def map_similarity_encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         if (target := _similarity_name(name)) is not None:
             mapped[target] = tensor
-    if "vitr.local_similarity.weight" not in mapped or "vitr.global_similarity.weight" not in mapped:
-        raise ModelFileError(
-            "The similarity encoder's file lacks rr_w or clip_w.",
-            hint="Give the files in this order: image encoder, text encoder, similarity encoder.",
-        )
+    for name in ("vitr.local_similarity.weight", "vitr.global_similarity.weight"):
+        if name not in mapped or mapped[name].ndim != 2:
+            raise ModelFileError("The similarity encoder's file lacks rr_w or clip_w.", hint=_HINT)
     return mapped
 
 
@@ -152,8 +218,9 @@ def _similarity_name(name: str) -> str | None:
     return f"vitr.aggregations.{number - 1}.{_AGGREGATION[part]}.{leaf}"
 
 
-def _projection(weights: Mapping[str, Tensor], embed_size: int, file: Path) -> tuple[Tensor, Tensor]:
+def _projection(encoder: StateDict, embed_size: int) -> tuple[Tensor, Tensor]:
     """Weight (E, width) and bias (E,) of an encoder's projection: `fc`, or the only layer of that size."""
+    weights = encoder.tensors
     found = [
         name.removesuffix(".weight")
         for name, tensor in weights.items()
@@ -166,7 +233,7 @@ def _projection(weights: Mapping[str, Tensor], embed_size: int, file: Path) -> t
     chosen = named if len(named) == 1 else found
     if len(chosen) != 1:
         raise ModelFileError(
-            f"{file} holds {len(chosen)} layers that project to {embed_size}; one is needed.",
+            f"{encoder.file} holds {len(chosen)} layers that project to {embed_size}; one is needed.",
             hint="Name the projection `fc`.",
         )
     return weights[f"{chosen[0]}.weight"], weights[f"{chosen[0]}.bias"]
@@ -184,6 +251,22 @@ def _config(mapped: Mapping[str, Tensor]) -> VitrConfig:
         aggregations=sum(name.endswith(".update.weight") for name in mapped),
         role=None,
     )
+
+
+def _check_parameters(network: RelationNetwork, mapped: Mapping[str, Tensor]) -> None:
+    """Refuse weights that lack a parameter, have one of another shape or one that is no number."""
+    for name, own in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name not in mapped:
+            raise ModelFileError(f"The files lack {name}.", hint="docs/vitr.md says what it is called in them.")
+        if mapped[name].shape != own.shape:
+            raise ModelFileError(
+                f"The files do not make up one network: {name} has the shape {tuple(mapped[name].shape)}; "
+                f"{tuple(own.shape)} is needed."
+            )
+        if not bool(mapped[name].isfinite().all()):
+            raise ModelFileError(f"The files hold values that are not numbers, in {name}.")
 
 
 def _check_fit(config: VitrConfig, encoder_card: ModelCard) -> None:

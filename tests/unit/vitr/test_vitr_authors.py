@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 import torch
+from authors_layout import in_authors_layout
 from vitr_fakes import TINY
 
 from boonart.errors import ModelFileError
@@ -15,30 +16,6 @@ from boonart.works import ModelCard
 
 CONFIG = replace(TINY, filters=4, aggregations=3, role=None)
 ENCODER = ModelCard("clip", "encoder", "", {"D": 6, "Wi": 10, "Wt": 7})
-FILTER = {"theta": "theta.0", "phi": "phi.0", "relate": "W1.0", "norm": "W1.1", "summarise": "W2.0", "gate": "W3.0"}
-AGGREGATION = {"query": "query_w.0", "key": "key_w.0", "update": "sim_w.0"}
-
-
-def in_authors_layout(network: RelationNetwork) -> tuple[dict, dict, dict]:
-    """The network's weights under the authors' names, with what their files hold besides."""
-    own = network.state_dict()
-    similarity = {}
-    for name, value in own.items():
-        parts = name.split(".")
-        if parts[0] == "filters":
-            similarity[f"RelationalGraphFilter{int(parts[1]) + 1}.{FILTER[parts[2]]}.{parts[3]}"] = value
-        elif name.startswith("vitr.aggregations"):
-            similarity[f"GraphAggregating{int(parts[2]) + 1}.{AGGREGATION[parts[3]]}.{parts[4]}"] = value
-        elif parts[0] == "vitr":
-            single = {"local_similarity": "rr_w", "global_similarity": "clip_w", "fuse": "rnn", "score": "sim_w"}
-            similarity[f"{single[parts[1]]}.{parts[2]}"] = value
-    for leaf in ("weight", "bias"):  # a fourth round that their forward pass does not use
-        for part in AGGREGATION.values():
-            similarity[f"GraphAggregating4.{part}.{leaf}"] = torch.zeros(5)
-    image = {f"module.fc.{leaf}": own[f"project_regions.{leaf}"] for leaf in ("weight", "bias")}
-    image["module.clip.visual.proj"] = torch.zeros(8, 8)
-    text = {f"fc.{leaf}": own[f"project_words.{leaf}"] for leaf in ("weight", "bias")}
-    return image, text, similarity
 
 
 def write(tmp_path, suffix: str):
@@ -57,10 +34,11 @@ def write(tmp_path, suffix: str):
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_the_imported_network_scores_the_same(tmp_path, suffix):
     network, files = write(tmp_path, suffix)
-    card = import_vitr(*files, encoder_card=ENCODER, out=tmp_path / "mine")
+    card = import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
     imported = load_checkpoint(tmp_path / "mine" / WEIGHTS_FILE).network.eval()
     assert imported.config == CONFIG
     assert card.encoder_id == "clip"
+    assert card.id == f"mine@{card.weights_hash}"
     image_tokens, text_tokens = torch.randn(2, 49, 10), torch.randn(2, 3, 7)
     vectors = torch.randn(2, 2, 6)
     mask = torch.ones(2, 3, dtype=torch.bool)
@@ -73,8 +51,8 @@ def test_the_imported_network_scores_the_same(tmp_path, suffix):
 def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
     _, files = write(tmp_path, ".pth")
     torch.save({"weights": torch.zeros(1), "hook": print}, files[0])
-    with pytest.raises(ModelFileError, match="cannot be read"):
-        import_vitr(*files, encoder_card=ENCODER, out=tmp_path / "mine")
+    with pytest.raises(ModelFileError, match="was not run"):
+        import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
 
@@ -93,17 +71,80 @@ def test_files_that_do_not_make_up_the_network_are_refused(tmp_path, spoil):
     spoil(weights)
     torch.save(weights, files[2])
     with pytest.raises(ModelFileError):
-        import_vitr(*files, encoder_card=ENCODER, out=tmp_path / "mine")
+        import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
 
 def test_another_encoders_sizes_are_refused(tmp_path):
     _, files = write(tmp_path, ".pth")
     with pytest.raises(ModelFileError, match="Wi = 10"):
-        import_vitr(*files, encoder_card=replace(ENCODER, dimensions={"Wi": 2048}), out=tmp_path / "mine")
+        import_vitr(files, name="mine", encoder_card=replace(ENCODER, dimensions={"Wi": 2048}), out=tmp_path / "mine")
 
 
 def test_files_in_another_order_are_refused(tmp_path):
     _, (image, text, similarity) = write(tmp_path, ".pth")
     with pytest.raises(ModelFileError, match="order"):
-        import_vitr(similarity, text, image, encoder_card=ENCODER, out=tmp_path / "mine")
+        import_vitr([similarity, text, image], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+
+
+def test_the_files_of_a_folder_are_told_apart_by_their_names(tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    network, files = write(folder, ".pth")
+    for file, name in zip(files, ("img_enc", "txt_enc", "sim_enc"), strict=True):
+        file.rename(folder / f"{name}.pth")
+    import_vitr([folder], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+    imported = load_checkpoint(tmp_path / "mine" / WEIGHTS_FILE).network
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(imported.state_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize("wrap", [lambda parts: parts, lambda parts: {"model": parts, "epoch": 3}])
+def test_one_checkpoint_may_hold_all_three(tmp_path, wrap):
+    network = RelationNetwork(CONFIG)
+    torch.save(wrap(list(in_authors_layout(network))), tmp_path / "best.pth.tar")
+    card = import_vitr([tmp_path / "best.pth.tar"], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+    assert card.dimensions["E"] == CONFIG.embed_size
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read|is damaged"),
+        (b"not a weight file", "is damaged|cannot be read"),
+        (b"PK\x03\x04 cut off", "cannot be read|is damaged"),
+    ],
+)
+def test_what_is_no_weight_file_is_refused(tmp_path, content, words):
+    _, files = write(tmp_path, ".pth")
+    files[1].write_bytes(content)
+    with pytest.raises(ModelFileError, match=words):
+        import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    _, files = write(tmp_path, ".safetensors")
+    files[2].write_bytes(files[2].read_bytes()[:200])
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path):
+    _, files = write(tmp_path, ".pth")
+    weights = torch.load(files[2], weights_only=True)
+    weights["rr_w.bias"][0] = float("nan")
+    torch.save(weights, files[2])
+    with pytest.raises(ModelFileError, match=r"not numbers, in vitr\.local_similarity\.bias"):
+        import_vitr(files, name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+
+
+def test_two_files_or_a_folder_of_strangers_are_refused(tmp_path):
+    _, files = write(tmp_path, ".pth")
+    with pytest.raises(ModelFileError, match="three state dicts"):
+        import_vitr(files[:2], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+    files[0].rename(tmp_path / "epoch7.pth")
+    with pytest.raises(ModelFileError, match="0 weight files of the image encoder"):
+        import_vitr([tmp_path], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+    with pytest.raises(ModelFileError, match="no list of three"):
+        import_vitr([files[1]], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
