@@ -26,6 +26,7 @@ def open_source(
     mapping: Mapping[str, str] | None = None,
     template: str | None = None,
     max_picture_bytes: int = MAX_PICTURE_BYTES,
+    with_pictures: bool = True,
 ) -> Source:
     """Open a collection's records.
 
@@ -35,6 +36,7 @@ def open_source(
         mapping: for a table, the column of each field, as in {"title": "Titel"}.
         template: makes a description for works without one; None is `DEFAULT_TEMPLATE`, "" makes none.
         max_picture_bytes: larger picture files are quarantined.
+        with_pictures: a table must say where its pictures are.
 
     Raises:
         SourceError: nothing is there, it is of no known kind, or a mapped column is missing.
@@ -50,7 +52,8 @@ def open_source(
         file = path / "works.jsonl" if path.is_dir() else path
         return WorksJsonlSource(file, compose, max_picture_bytes=max_picture_bytes)
     if kind == "table":
-        return TableSource(path, compose, mapping=mapping or {}, max_picture_bytes=max_picture_bytes)
+        needed = ("id", "image") if with_pictures else ("id",)
+        return TableSource(path, compose, mapping=mapping or {}, max_picture_bytes=max_picture_bytes, needed=needed)
     if kind == "folder":
         return FolderSource(path, compose, max_picture_bytes=max_picture_bytes)
     raise SourceError(f"There is no kind of source {kind!r}.", hint=f"Known kinds: {', '.join(KINDS)}.")

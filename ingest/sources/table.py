@@ -26,12 +26,21 @@ class TableSource:
 
     Args:
         mapping: column by field, as in {"title": "Titel"}.
+        needed: fields that must have a column.
 
     Raises:
-        SourceError: the file cannot be read, has no header, or lacks a mapped column or one for id or image.
+        SourceError: the file cannot be read, has no header, or lacks a mapped or needed column.
     """
 
-    def __init__(self, path: Path, template: Template, *, mapping: Mapping[str, str], max_picture_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        template: Template,
+        *,
+        mapping: Mapping[str, str],
+        max_picture_bytes: int,
+        needed: tuple[str, ...] = ("id", "image"),
+    ) -> None:
         if not path.is_file():
             raise SourceError(f"There is no file {path}.")
         self._path = path
@@ -40,7 +49,7 @@ class TableSource:
         self._encoding = text_encoding(path)
         self._delimiter = _delimiter(path, self._encoding)
         _, self._header = next(self._rows(), (0, []))
-        self._columns = _columns(self._header, mapping, path)
+        self._columns = _columns(self._header, mapping, needed, path)
 
     def __len__(self) -> int:
         """How many rows there are under the header."""
@@ -114,7 +123,7 @@ def _delimiter(path: Path, encoding: str) -> str:
     return best
 
 
-def _columns(header: list[str], mapping: Mapping[str, str], path: Path) -> dict[str, int]:
+def _columns(header: list[str], mapping: Mapping[str, str], needed: tuple[str, ...], path: Path) -> dict[str, int]:
     """Position of each field's column."""
     names = [name.strip() for name in header]
     there = ", ".join(repr(name) for name in names if name) or "none"
@@ -135,7 +144,7 @@ def _columns(header: list[str], mapping: Mapping[str, str], path: Path) -> dict[
         field = name.casefold() if name.casefold() in FIELDS else name
         if name and position not in taken and field not in columns:
             columns[field] = position
-    for field in ("id", "image"):
+    for field in needed:
         if field not in columns:
             raise SourceError(
                 f"{path.name} has no column for {field!r}.",

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from boonart.cli import bench, evaluate, explain, ingest, models, paper, sample, search, serve, train
+from boonart.cli import bench, evaluate, explain, ingest, models, paper, representations, sample, search, serve, train
 from boonart.cli.output import fail
 from boonart.errors import BoonArtError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 search.register(app)
 ingest.register(app)
+representations.register(app)
 serve.register(app)
 sample.register(app)
 explain.register(app)

@@ -38,7 +38,7 @@ class InstalledModel:
         return asdict(self)
 
 
-def install(target: Path, about: dict[str, str], fill: Callable[[Path], None]) -> InstalledModel:
+def install(target: Path, about: dict[str, str], fill: Callable[[Path], object]) -> InstalledModel:
     """Fill a folder beside the target and move it there in one step, or leave nothing.
 
     Args:

@@ -6,16 +6,31 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from authors_layout import in_authors_layout
+from PIL import Image
 
 from boonart.cli import app
 from boonart.encoders.fake import FakeEncoder
-from boonart.errors import BoonArtError, ConfigurationError, InvalidRequest, ModelFileError, ModelNotAvailable
+from boonart.errors import (
+    BoonArtError,
+    CollectionExists,
+    CollectionNotFound,
+    ConfigurationError,
+    InvalidRequest,
+    ModelFileError,
+    ModelMismatch,
+    ModelNotAvailable,
+    SourceError,
+    WorkIndexError,
+)
 from boonart.vitr.config import RoleConfig, VitrConfig
+from boonart.vitr.mixture import untrained_mixtures
 from boonart.vitr.model import RelationNetwork
-from boonart.vitr.weights import find_weights
+from boonart.vitr.weights import Checkpoint, find_weights, save_checkpoint
+from boonart.works import ModelCard, Picture
 
 pytestmark = pytest.mark.integration
 
@@ -108,3 +123,137 @@ def test_several_files_without_vitr_are_a_mistake(tmp_path):
         run("models", "import", tmp_path / "a", tmp_path / "b")
     with pytest.raises(BoonArtError):
         run("models", "import", tmp_path / "a")
+
+
+# --- boonart import-representations ---
+
+COLOURS = {"red": (200, 40, 40), "blue": (50, 80, 190), "green": (50, 140, 60), "white": (240, 240, 240)}
+
+
+def save_reranker(tmp_path: Path) -> None:
+    card = ModelCard("random", "reranker", "", {"D": 32, "E": 8, "S": 6}, encoder_id=FakeEncoder().card.id)
+    checkpoint = Checkpoint(RelationNetwork(SIZES), untrained_mixtures(with_role=True), card)
+    save_checkpoint(checkpoint, tmp_path / "home" / "models" / "random")
+
+
+def save_representations(tmp_path: Path, **changed: np.ndarray) -> tuple[Path, Path]:
+    """What the fake encoder makes of four coloured works, one of them with its picture, and their table."""
+    folder, encoder = tmp_path / "files", FakeEncoder()
+    folder.mkdir()
+    pictures = [np.full((48, 64, 3), colour, dtype=np.uint8) for colour in COLOURS.values()]
+    images = encoder.encode_images([Picture(pixels, (64, 48), "PNG") for pixels in pictures])
+    texts = encoder.encode_texts([f"All {name}." for name in COLOURS])
+    padded = np.zeros((len(COLOURS), 5, 16), dtype=np.float16)
+    for row, text in enumerate(texts):
+        padded[row, : len(text.tokens)] = text.tokens
+    arrays = {
+        "imGloRp": np.stack([image.global_vector for image in images]),
+        "imLocRp": np.stack([image.tokens for image in images]),
+        "deGloRp": np.stack([text.global_vector for text in texts]),
+        "deLocRp": padded,
+    }
+    for name, array in {**arrays, **changed}.items():
+        np.save(folder / f"ArtUK{name}.npy", array)
+    Image.fromarray(pictures[0]).save(folder / "red.png")
+    rows = "".join(f"{name},Study in {name},All {name}.,{name}.png\n" for name in COLOURS)
+    (folder / "works.csv").write_text("Nummer,title,description,image\n" + rows, encoding="utf-8")
+    return folder, folder / "works.csv"
+
+
+def import_files(folder: Path, table: Path, *more: str) -> None:
+    run("import-representations", folder, "--works", table, "-c", "artuk", "--map", "id=Nummer", *more)
+
+
+def search(capsys, *arguments: str | Path) -> dict:
+    capsys.readouterr()
+    run("search", *arguments, "-c", "artuk", "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def test_imported_representations_are_searched_and_reranked(tmp_path, capsys):
+    save_reranker(tmp_path)
+    folder, table = save_representations(tmp_path)
+    import_files(folder, table, "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert {name: report[name] for name in ("works", "described", "pictured", "relational")} == {
+        "works": 4,
+        "described": 4,
+        "pictured": 1,
+        "relational": 4,
+    }
+    found = search(capsys, "something blue", "--rerank", "none")
+    assert found["hits"][0]["work"]["id"] == "blue"
+    found = search(capsys, "something blue")
+    assert found["ranker"] == "default"
+    assert all("relation_score" in hit for hit in found["hits"])
+    found = search(capsys, "--image", folder / "red.png")
+    assert found["target"] == "descriptions"
+    assert all("relation_score" in hit for hit in found["hits"])
+
+
+def test_without_a_reranker_the_global_vectors_are_searched(tmp_path, capsys):
+    folder, table = save_representations(tmp_path)
+    import_files(folder, table)
+    told = capsys.readouterr().err
+    assert "4 works" in told
+    assert "global order" in told
+    assert search(capsys, "green")["hits"][0]["work"]["id"] == "green"
+
+
+def test_local_features_of_another_encoder_are_left_out(tmp_path, capsys):
+    save_reranker(tmp_path)
+    folder, table = save_representations(tmp_path, imLocRp=np.ones((4, 49, 2048), dtype=np.float16))
+    import_files(folder, table)
+    assert "Wi = 2048 where 16 is needed" in capsys.readouterr().err
+    assert search(capsys, "green")["hits"][0]["work"]["id"] == "green"
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"imGloRp": np.ones((3, 32))}, SourceError, "different numbers of rows"),
+        ({"imGloRp": np.array([{}] * 4, dtype=object)}, SourceError, "Python objects"),
+        ({"imLocRp": np.full((4, 49, 16), np.nan, dtype=np.float16)}, SourceError, "not a number"),
+        ({"imGloRp": np.ones((4, 7)), "deGloRp": np.ones((4, 7))}, ModelMismatch, "vectors of 7"),
+    ],
+)
+def test_bad_files_give_one_error_and_no_collection(tmp_path, capsys, changed, error, words):
+    folder, table = save_representations(tmp_path, **changed)
+    with pytest.raises(error, match=words):
+        import_files(folder, table)
+    capsys.readouterr()
+    with pytest.raises(CollectionNotFound):
+        run("search", "red", "-c", "artuk")
+
+
+def test_a_table_that_does_not_belong_to_the_files_is_refused(tmp_path):
+    folder, table = save_representations(tmp_path)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(lines[:-1]))
+    with pytest.raises(SourceError, match="3 works and the files have 4 rows"):
+        import_files(folder, table)
+    table.write_text("\n".join([*lines[:-1], lines[1]]))
+    with pytest.raises(SourceError, match="there already"):
+        import_files(folder, table)
+
+
+def test_a_collection_is_replaced_only_when_asked(tmp_path, capsys):
+    folder, table = save_representations(tmp_path)
+    import_files(folder, table)
+    with pytest.raises(CollectionExists, match="4 works"):
+        import_files(folder, table)
+    import_files(folder, table, "--replace")
+    assert len(search(capsys, "red")["hits"]) == 4
+
+
+def test_a_failure_while_storing_leaves_no_collection(tmp_path, monkeypatch):
+    folder, table = save_representations(tmp_path)
+
+    async def full(*arguments, **options):
+        raise WorkIndexError("The disk is full.")
+
+    monkeypatch.setattr("boonart.index.edge.EdgeIndex.upsert", full)
+    with pytest.raises(WorkIndexError):
+        import_files(folder, table)
+    assert not (tmp_path / "home" / "collections" / "artuk").exists()
+    assert not (tmp_path / "home" / "pictures" / "artuk").exists()
