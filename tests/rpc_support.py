@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -145,6 +145,12 @@ class ColourIndex:
             Candidate(self._works[n].point_id, self._works[n].work, float(scores[n]), self._works[n].content_hash)
             for n in best
         ]
+
+    async def search_keywords(
+        self, collection: str, text: str, *, limit: int, where: Filter | None = None
+    ) -> list[Candidate]:
+        words = text.lower().split()
+        return [replace(found, score=1.0) for found in self._works if found.work.id in words][:limit]
 
     async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
         return {}

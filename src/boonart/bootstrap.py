@@ -57,7 +57,10 @@ def build(settings: Settings, *, server_url: str = "") -> Parts:
     index = build_index(settings, server_url=server_url)
     reranker = build_reranker(settings, encoder, index)
     pictures = FilePictureStore(settings.pictures_folder)
-    return Parts(settings, encoder, index, reranker, pictures, Search(encoder, index, reranker))
+    wanted = reranker is None and settings.reranker != "none"
+    no_reranker = f"there are no reranker weights for the encoder {encoder.card.id}" if wanted else ""
+    search = Search(encoder, index, reranker, no_reranker=no_reranker)
+    return Parts(settings, encoder, index, reranker, pictures, search)
 
 
 def build_encoder(settings: Settings) -> Encoder:

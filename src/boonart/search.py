@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from boonart import observability
-from boonart.errors import BoonArtError, InvalidQuery, Unavailable
+from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.works import (
@@ -38,6 +38,10 @@ MAX_LIMIT = 1_000
 MAX_CANDIDATES = 1_000
 RERANK_DEADLINE = 2.0
 """Seconds the reranker may take before the global order is given instead."""
+ENCODE_DEADLINE = 5.0
+"""Seconds the encoder may take for a text before the works that share its words are given instead."""
+_NAMED = (Ranker.LATE, Ranker.VITR, Ranker.ROLE)
+"""Rankers that one asks for by name: an answer without them says why."""
 
 
 @dataclass(slots=True)
@@ -70,8 +74,10 @@ class Search:
     """Answers queries over the collections of one index.
 
     Args:
-        reranker: None where none fits the encoder; answers are then in global order.
+        reranker: None where none fits the encoder or none is wanted; answers are then in global order.
         rerank_deadline: seconds, see `RERANK_DEADLINE`.
+        encode_deadline: seconds, see `ENCODE_DEADLINE`.
+        no_reranker: why there is no reranker though one is wanted, for `Answer.degraded`; "" where none is wanted.
     """
 
     def __init__(
@@ -81,11 +87,15 @@ class Search:
         reranker: Reranker | None = None,
         *,
         rerank_deadline: float = RERANK_DEADLINE,
+        encode_deadline: float = ENCODE_DEADLINE,
+        no_reranker: str = "",
     ) -> None:
         self._encoder = encoder
         self._index = index
         self._reranker = reranker
         self._rerank_deadline = rerank_deadline
+        self._encode_deadline = encode_deadline
+        self._no_reranker = no_reranker
 
     async def run(self, query: Query) -> Answer:
         """Answer one query.
@@ -96,22 +106,36 @@ class Search:
             CollectionNotFound: no such collection.
             ModelMismatch: other models made the collection.
             WorkNotFound: `work_id` is not in it.
-            Unavailable: the encoder or the index cannot answer now.
+            Overloaded: the encoder's queue is full.
+            Unavailable: the index cannot answer now, or the encoder cannot and the query has no words to go by.
         """
         target = check(query)
         stages = Stages()
         has_features, degraded = await self._check_models(query.collection)
-        with stages.measure("encode"):
-            embedded = await self._embed(query)
+        try:
+            with stages.measure("encode"):
+                embedded = await self._embed(query)
+        except Overloaded:
+            # Who comes to a full house is asked to come again; a poorer answer would only hide it.
+            raise
+        except Unavailable as error:
+            if not query.text:
+                raise
+            logger.warning("answered by keywords: %s", error)
+            return await self._by_keywords(query, target, stages, error.message)
         with stages.measure("candidates"):
             candidates = await self._candidates(query, target, embedded.vector)
         ranker = Ranker.NONE
         scores: dict[str, RerankScore] | None = None
-        if not candidates or not _can_rerank(query, target, embedded):
+        if not candidates or query.rerank is Ranker.NONE:
             degraded = {}
+        elif not _can_rerank(query, target, embedded):
+            degraded = _only_if_named(query, f"the ranker {query.rerank} compares texts with pictures and nothing else")
         elif has_features:
             with stages.measure("rerank"):
                 ranker, scores, degraded = await self._rerank(query, embedded, candidates)
+        elif not degraded:
+            degraded = self._without_reranker(query)
         hits = _hits(query, candidates, scores)
         models = {"encoder": self._encoder.card.id}
         if self._reranker is not None and scores is not None:
@@ -124,6 +148,27 @@ class Search:
             degraded=degraded,
             models=models,
         )
+
+    async def _by_keywords(self, query: Query, target: Target, stages: Stages, reason: str) -> Answer:
+        """The works that share the query's words: what is left without the encoder."""
+        with stages.measure("candidates"):
+            candidates = await self._index.search_keywords(
+                query.collection, query.text, limit=query.limit, where=query.where
+            )
+        degraded = {"encode": reason, **_only_if_named(query, "nothing can be compared without the encoder")}
+        hits = _hits(query, candidates, None)
+        return Answer(hits=hits, target=target, ranker=Ranker.NONE, stages=stages.milliseconds, degraded=degraded)
+
+    def _without_reranker(self, query: Query) -> Mapping[str, str]:
+        """Why an answer that could have been reranked was not."""
+        if self._reranker is not None:
+            return {
+                "rerank": f"the collection {query.collection!r} was made without the reranker; "
+                f"run `boonart reindex {query.collection}`"
+            }
+        if self._no_reranker:
+            return {"rerank": self._no_reranker}
+        return _only_if_named(query, f"there is no reranker, so that {query.rerank} cannot be had")
 
     async def _check_models(self, collection: str) -> tuple[bool, Mapping[str, str]]:
         """Refuse a collection that other models made.
@@ -154,11 +199,20 @@ class Search:
         if query.picture is not None:
             encoded = await self._encoder.encode_images([query.picture])
         else:
-            encoded = await self._encoder.encode_texts([query.text])
+            encoded = await self._encode_text(query.text)
         embedding = encoded[0]
         if isinstance(embedding, BoonArtError):
             raise embedding
         return _Embedded(embedding.global_vector, embedding)
+
+    async def _encode_text(self, text: str) -> Sequence[TextEmbedding | BoonArtError]:
+        try:
+            async with asyncio.timeout(self._encode_deadline) as scope:
+                return await self._encoder.encode_texts([text])
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise DeadlineExceeded(f"The encoder did not answer within {self._encode_deadline:g} s.") from error
 
     async def _candidates(self, query: Query, target: Target, vector: Float32Array) -> list[Candidate]:
         name = "image" if target is Target.WORKS else "description"
@@ -187,7 +241,8 @@ class Search:
             reason = f"the reranker did not answer within {self._rerank_deadline:g} s"
             logger.warning("answered without reranking: %s", reason)
             return Ranker.NONE, None, {"rerank": reason}
-        except Unavailable as error:
+        except BoonArtError as error:
+            # Down, full, without this ranker, or at fault itself: the global order is there all the same.
             logger.warning("answered without reranking: %s", error)
             return Ranker.NONE, None, {"rerank": error.message}
         return query.rerank, {score.point_id: score for score in scores}, {}
@@ -228,6 +283,11 @@ def check(query: Query) -> Target:
     if query.target is not None:
         return query.target
     return Target.DESCRIPTIONS if query.picture is not None else Target.WORKS
+
+
+def _only_if_named(query: Query, reason: str) -> dict[str, str]:
+    """What is degraded where a ranker was asked for by name and cannot be used; nothing where none was."""
+    return {"rerank": reason} if query.rerank in _NAMED else {}
 
 
 def _can_rerank(query: Query, target: Target, embedded: _Embedded) -> bool:

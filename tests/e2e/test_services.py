@@ -174,7 +174,7 @@ async def test_a_reranker_killed_under_load_costs_no_search_and_comes_back(start
     await far.close()
 
 
-async def test_an_encoder_killed_under_load_is_unavailable_until_it_comes_back(start: Start) -> None:
+async def test_an_encoder_killed_under_load_leaves_the_words_until_it_comes_back(start: Start) -> None:
     encoder, reranker = start(ENCODER), start(RERANKER)
     await asyncio.to_thread(ready, encoder)
     await asyncio.to_thread(ready, reranker)
@@ -182,15 +182,12 @@ async def test_an_encoder_killed_under_load_is_unavailable_until_it_comes_back(s
     async with load:
         await load.more(whole, IN_FLIGHT, 60)
         encoder.kill()
-        async with asyncio.timeout(60):
-            while len(load.failures) < IN_FLIGHT:
-                await asyncio.sleep(0.01)
+        await load.more(lambda answer: "encode" in answer.degraded, 3 * IN_FLIGHT, 60)
         again = start(ENCODER, encoder.port)
         await asyncio.to_thread(ready, again)
         await load.more(whole, 1, BACK_WITHIN)
         await load.more(whole, IN_FLIGHT, 60)
-    # Load lets anything but Unavailable end its task, and then there would be no answer from it.
-    assert all(isinstance(error, Unavailable) and error.retry_after > 0 for error in load.failures)
+    assert load.failures == []
     assert load.slowest < REQUEST_DEADLINE
     await remote.close()
     await far.close()

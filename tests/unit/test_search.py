@@ -1,20 +1,34 @@
 """The use case of a query, on fakes of its ports."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from boonart.encoders.batching import BatchingEncoder
 from boonart.encoders.fake import FakeEncoder
-from boonart.errors import InvalidQuery, ModelMismatch, Unavailable, WorkNotFound
+from boonart.errors import (
+    BoonArtError,
+    DeadlineExceeded,
+    InvalidQuery,
+    InvalidRequest,
+    ModelMismatch,
+    Overloaded,
+    Unavailable,
+    WorkNotFound,
+)
 from boonart.manifests import manifest_for
 from boonart.ports import CollectionInfo, RerankRequest
 from boonart.search import MAX_TEXT, Search, check
 from boonart.works import (
+    Answer,
     Candidate,
+    Equals,
     Float32Array,
+    ImageEmbedding,
     Manifest,
     ModelCard,
     Picture,
@@ -22,6 +36,7 @@ from boonart.works import (
     Ranker,
     RerankScore,
     Target,
+    TextEmbedding,
     WordMap,
     Work,
 )
@@ -56,6 +71,28 @@ class FakeIndex:
         found = [Candidate(f"p-{id_}", Work(id_), 0.9 - 0.1 * place) for place, id_ in enumerate(IDS)]
         return found[:limit]
 
+    async def search_keywords(self, collection: str, text: str, *, limit: int, where: object = None) -> list[Candidate]:
+        self.asked.append({"words": text, "limit": limit, "where": where})
+        return [Candidate("p-d", Work("d"), 3.5), Candidate("p-a", Work("a"), 1.5)]
+
+
+class AwayEncoder(BatchingEncoder):
+    """Fails at every call, or answers too late."""
+
+    def __init__(self, error: BoonArtError | None = None, delay: float = 0.0) -> None:
+        super().__init__(FakeEncoder())
+        self.error, self.delay = error, delay
+
+    async def encode_texts(self, texts: Sequence[str]) -> list[TextEmbedding | BoonArtError]:
+        await asyncio.sleep(self.delay)
+        if self.error:
+            raise self.error
+        return await super().encode_texts(texts)
+
+    async def encode_images(self, pictures: Sequence[Picture]) -> list[ImageEmbedding | BoonArtError]:
+        assert self.error is not None
+        raise self.error
+
 
 class FakeReranker:
     """Turns the global order round."""
@@ -81,11 +118,28 @@ class FakeReranker:
 class House:
     """A search with its fakes."""
 
-    def __init__(self, reranker: FakeReranker | None = None, *, deadline: float = 1.0) -> None:
-        self.encoder = BatchingEncoder(FakeEncoder())
+    def __init__(
+        self,
+        reranker: FakeReranker | None = None,
+        *,
+        deadline: float = 1.0,
+        encoder: BatchingEncoder | None = None,
+        no_reranker: str = "",
+    ) -> None:
+        self.encoder = encoder or BatchingEncoder(FakeEncoder())
         self.index = FakeIndex(manifest_for(self.encoder.card, RERANKER if reranker else None))
         self.reranker = reranker
-        self.search = Search(self.encoder, self.index, reranker, rerank_deadline=deadline)  # type: ignore[arg-type]
+        self.search = Search(
+            self.encoder,
+            self.index,  # type: ignore[arg-type]
+            reranker,  # type: ignore[arg-type]
+            rerank_deadline=deadline,
+            encode_deadline=deadline,
+            no_reranker=no_reranker,
+        )
+
+    def answer(self, query: Query) -> Answer:
+        return asyncio.run(self.search.run(query))
 
     def ids(self, query: Query) -> list[str]:
         return [hit.work.id for hit in asyncio.run(self.search.run(query)).hits]
@@ -157,6 +211,9 @@ def test_explanations_come_when_asked_for() -> None:
     [
         (FakeReranker(Unavailable("the reranker is down")), "the reranker is down"),
         (FakeReranker(delay=1.0), "did not answer within 0.05 s"),
+        (FakeReranker(Overloaded("the reranker is full")), "the reranker is full"),
+        (FakeReranker(InvalidRequest("it has no ranker 'role'")), "no ranker 'role'"),
+        (FakeReranker(BoonArtError("The server failed at this call.")), "failed"),
     ],
 )
 def test_without_its_reranker_a_search_answers_in_global_order(reranker: FakeReranker, reason: str) -> None:
@@ -164,6 +221,60 @@ def test_without_its_reranker_a_search_answers_in_global_order(reranker: FakeRer
     answer = asyncio.run(house.search.run(Query("c", text="red")))
     assert [hit.work.id for hit in answer.hits] == list(IDS)
     assert reason in answer.degraded["rerank"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "reason"),
+    [
+        ({"error": Unavailable("The encoder is down.")}, "The encoder is down."),
+        ({"error": DeadlineExceeded("The encoder is late.")}, "The encoder is late."),
+        ({"delay": 1.0}, "did not answer within 0.05 s"),
+    ],
+)
+def test_without_its_encoder_a_text_is_searched_by_its_words(encoder: dict[str, Any], reason: str) -> None:
+    house = House(FakeReranker(), deadline=0.05, encoder=AwayEncoder(**encoder))
+    where = Equals("artist", "Ada")
+    answer = house.answer(Query("c", text="red", limit=7, where=where))
+    assert [(hit.work.id, hit.score) for hit in answer.hits] == [("d", 3.5), ("a", 1.5)]
+    assert house.index.asked == [{"words": "red", "limit": 7, "where": where}]
+    assert list(answer.degraded) == ["encode"]
+    assert reason in answer.degraded["encode"]
+    assert (answer.ranker, answer.models) == (Ranker.NONE, {})
+    assert set(answer.stages) == {"encode", "candidates"}
+    named = house.answer(Query("c", text="red", rerank=Ranker.VITR))
+    assert set(named.degraded) == {"encode", "rerank"}
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        (Query("c", text="red"), Overloaded("The encoder's queue is full.")),
+        (Query("c", picture=red()), Unavailable("The encoder is down.")),
+    ],
+    ids=["a full queue", "a picture"],
+)
+def test_where_words_do_not_help_one_is_told_to_come_again(query: Query, error: BoonArtError) -> None:
+    house = House(encoder=AwayEncoder(error))
+    with pytest.raises(type(error), match=error.message):
+        house.answer(query)
+    assert house.index.asked == []
+
+
+@pytest.mark.parametrize("ranker", [Ranker.LATE, Ranker.VITR, Ranker.ROLE])
+def test_a_ranker_that_was_named_and_is_not_there_is_told(ranker: Ranker) -> None:
+    assert ranker.value in House().answer(Query("c", text="red", rerank=ranker)).degraded["rerank"]
+    looks = Query("c", picture=red(), target=Target.WORKS, rerank=ranker)
+    assert "texts with pictures" in House(FakeReranker()).answer(looks).degraded["rerank"]
+    like = Query("c", work_id="a", rerank=ranker)
+    assert "texts with pictures" in House(FakeReranker()).answer(like).degraded["rerank"]
+
+
+def test_what_nobody_asked_for_is_not_missed() -> None:
+    assert House().answer(Query("c", text="red")).degraded == {}
+    assert House(FakeReranker()).answer(Query("c", work_id="a")).degraded == {}
+    without = House(no_reranker="no weights")
+    assert without.answer(Query("c", text="red", rerank=Ranker.NONE)).degraded == {}
+    assert without.answer(Query("c", text="red")).degraded == {"rerank": "no weights"}
 
 
 def test_a_collection_of_another_encoder_is_refused_with_the_way_out() -> None:
@@ -176,7 +287,9 @@ def test_a_collection_of_another_encoder_is_refused_with_the_way_out() -> None:
 def test_a_collection_without_features_is_searched_without_the_reranker() -> None:
     house = House(FakeReranker())
     house.index.manifest = manifest_for(house.encoder.card)
-    assert house.ids(Query("c", text="red")) == list(IDS)
+    answer = house.answer(Query("c", text="red"))
+    assert [hit.work.id for hit in answer.hits] == list(IDS)
+    assert "boonart reindex c" in answer.degraded["rerank"]
 
 
 @pytest.mark.parametrize(

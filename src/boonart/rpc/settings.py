@@ -71,8 +71,10 @@ class ServingSettings(BaseSettings):
             ("grpc.keepalive_time_ms", round(1000 * self.keepalive)),
             ("grpc.keepalive_timeout_ms", round(1000 * self.keepalive_timeout)),
             ("grpc.keepalive_permit_without_calls", 1),
-            # Clients ask every 15 s; one that asks much more often is cut off.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+            # A client also asks after each call that it gives up; a server that took offence would close the
+            # connection, with all other calls on it, just when it is slow and many are given up.
+            ("grpc.http2.max_ping_strikes", 0),
             ("grpc.max_connection_age_ms", round(1000 * self.connection_age)),
             ("grpc.max_connection_age_grace_ms", round(1000 * self.call_deadline)),
             # Two processes on one port would share its calls unseen.

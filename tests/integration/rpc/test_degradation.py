@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rpc_support import (
     COLLECTION,
+    COLOUR_WORDS,
     ColourIndex,
     CountingEncoder,
     FakeReranker,
@@ -27,7 +28,7 @@ from boonart.ports import RerankRequest
 from boonart.rpc.channels import ChannelOptions
 from boonart.rpc.clients import RemoteEncoder, RemoteReranker
 from boonart.search import Search
-from boonart.works import REGIONS, Candidate, ImageEmbedding, Query, Ranker, TextEmbedding, Work
+from boonart.works import REGIONS, Candidate, ImageEmbedding, Picture, Query, Ranker, TextEmbedding, Work
 
 pytestmark = pytest.mark.integration
 
@@ -126,25 +127,42 @@ async def test_a_slow_reranker_is_given_up_and_its_work_cancelled() -> None:
     assert (slow.begun, slow.finished) == (1, 0)
 
 
-async def test_an_encoder_that_is_away_is_unavailable_and_comes_back() -> None:
+async def test_an_encoder_that_is_away_leaves_the_words_and_comes_back() -> None:
     model = FakeEncoder()
     port = free_port()
     client = RemoteEncoder(f"grpc://127.0.0.1:{port}")
     async with batching(model) as encoder:
         async with encoder_server(encoder, settings=serving_settings(grpc_port=port)):
             await client.refresh()
+        search = Search(client, as_index(ColourIndex(model)))
+        without = await search.run(QUERY)
         with pytest.raises(Unavailable, match="cannot be reached") as caught:
-            await Search(client, as_index(ColourIndex(model))).run(QUERY)
-        assert caught.value.retry_after > 0
+            await search.run(Query(COLLECTION, picture=Picture(np.zeros((8, 8, 3), np.uint8), (8, 8), "PNG")))
         async with encoder_server(encoder, settings=serving_settings(grpc_port=port)), asyncio.timeout(20):
-            while True:
-                try:
-                    answer = await Search(client, as_index(ColourIndex(model))).run(QUERY)
-                    break
-                except Unavailable:
-                    await asyncio.sleep(0.1)
+            while (answer := await search.run(QUERY)).degraded:
+                await asyncio.sleep(0.1)
     await client.close()
+    assert [hit.work.id for hit in without.hits] == ["red"], "the others do not say the word"
+    assert "cannot be reached" in without.degraded["encode"]
+    assert caught.value.retry_after > 0
     assert answer.hits[0].work.id == "red"
+    assert len(answer.hits) == len(COLOUR_WORDS)
+
+
+async def test_an_encoder_that_is_stuck_leaves_the_words_in_time() -> None:
+    model = CountingEncoder()
+    async with batching(model) as encoder, encoder_server(encoder) as server:
+        client = RemoteEncoder(server.url)
+        await client.refresh()
+        model.gate.clear()
+        search = Search(client, as_index(ColourIndex(model)), encode_deadline=0.3)
+        answers = await asyncio.gather(*(search.run(QUERY) for _ in range(8)))
+        await until(lambda: "boonart_requests_running 0.0" in server.metrics.text())
+        model.gate.set()
+        await client.close()
+    assert [list(answer.degraded) for answer in answers] == [["encode"]] * 8
+    computed = [text for texts in model.passes for text in texts if text == QUERY.text]
+    assert len(computed) <= 1, "what nobody waits for any more is not computed"
 
 
 async def test_of_two_replicas_one_may_be_away() -> None:
