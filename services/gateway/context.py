@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -11,7 +13,7 @@ from fastapi import Request
 from boonart.bootstrap import Parts
 from boonart.errors import BoonArtError, CollectionNotFound, DeadlineExceeded, Unavailable, WorkNotFound
 from boonart.ports import CollectionInfo
-from boonart.works import Answer, Candidate, Picture, Query
+from boonart.works import Answer, Candidate, Hit, Picture, Query
 from boonart_services.gateway.query_pictures import QueryPictures
 
 READY_SECONDS = 5.0
@@ -100,16 +102,20 @@ class Context:
         """
         parts = self.wired()
         start = time.perf_counter()
-        try:
-            async with asyncio.timeout(parts.settings.request_deadline):
-                answer = await parts.search.run(query)
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"There was no answer within {parts.settings.request_deadline:g} s.",
-                hint="Ask for fewer candidates, or try again later.",
-                retry_after=2.0,
-            ) from error
+        async with _deadline(parts):
+            answer = await parts.search.run(query)
         return answer, 1000 * (time.perf_counter() - start)
+
+    async def explain(self, query: Query, work_id: str) -> Hit:
+        """Why a work fits a query, within the deadline.
+
+        Raises:
+            DeadlineExceeded: it took too long.
+            BoonArtError: as `boonart.search.Search.explain`.
+        """
+        parts = self.wired()
+        async with _deadline(parts):
+            return await parts.search.explain(query, work_id)
 
     async def work(self, collection: str, work_id: str) -> Candidate:
         """A stored work.
@@ -141,6 +147,25 @@ class Context:
             except TimeoutError as error:
                 raise Unavailable("Encoder and index do not answer in time.", retry_after=READY_SECONDS) from error
             self.ready_at = time.monotonic()
+
+
+@asynccontextmanager
+async def _deadline(parts: Parts) -> AsyncIterator[None]:
+    """Stop the body after the settings' deadline.
+
+    Raises:
+        DeadlineExceeded: it took too long.
+    """
+    seconds = parts.settings.request_deadline
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            f"There was no answer within {seconds:g} s.",
+            hint="Ask for fewer candidates, or try again later.",
+            retry_after=2.0,
+        ) from error
 
 
 async def _try_parts(parts: Parts, collection: str) -> None:

@@ -17,7 +17,7 @@ from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.middleware import Guard
-from boonart_services.gateway.routes import collections, health, page, search, works
+from boonart_services.gateway.routes import collections, health, page, search, why, works
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def create_app(
     )
     app.state.context = here
     problems.install(app)
-    for part in (health, search, works, collections, page):
+    for part in (health, search, works, collections, page, why):
         app.include_router(part.router)
     page.install(app)
     # A picture in base64 is a third larger than the file, and the other fields need something too.

@@ -17,6 +17,8 @@ EAGER = 6
 """Pictures that are loaded at once; the others when they come near the window."""
 WEAK_BELOW = 0.5
 """Relevance under which a match is called weak: more likely wrong than right."""
+LEAST = (0.0, 0.25, 0.5, 0.75, 0.9)
+"""Choices of the least relevance shown."""
 EXAMPLES = (
     "a man sitting with his dog",
     "a cow in the room",
@@ -37,6 +39,7 @@ class Asked:
     Attributes:
         picture: token of an uploaded picture.
         more: how many times the list was made longer.
+        min_relevance: matches below it are not shown, 0 to 1.
     """
 
     text: str = ""
@@ -44,6 +47,7 @@ class Asked:
     picture: str = ""
     collection: str = ""
     more: int = 0
+    min_relevance: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.text.strip() or self.like or self.picture)
@@ -61,9 +65,15 @@ class Asked:
             "picture": self.picture,
             "collection": self.collection,
             "more": self.more,
+            "min_relevance": f"{self.min_relevance:g}" if self.min_relevance else "",
             **changed,
         }
         return "/?" + urlencode({name: value for name, value in values.items() if value})
+
+
+def work_title(work: Work) -> str:
+    """A work's title, or what stands for one."""
+    return work.title or f"Untitled ({work.id})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +83,14 @@ class Tile:
     Attributes:
         link: the source's own page, or the picture, or "".
         similar: address of the page of similar works.
+        why: address of the page that shows where each word looked, or "" where nothing compared words with regions.
     """
 
     rank: int
     work: Work
     link: str
     similar: str
+    why: str
     picture: dict[str, Any] | None
     colour: str
     eager: bool
@@ -87,7 +99,7 @@ class Tile:
     @property
     def title(self) -> str:
         """The work's title, or what stands for one."""
-        return self.work.title or f"Untitled ({self.work.id})"
+        return work_title(self.work)
 
     @property
     def description(self) -> str:
@@ -106,6 +118,7 @@ class Results:
         weak_from: rank of the first weak match, or 0.
         notes: what the answer had to do without.
         more: address of the same list made longer, or "".
+        has_relevance: the hits carry a calibrated relevance.
     """
 
     tiles: list[Tile]
@@ -114,6 +127,7 @@ class Results:
     weak_from: int
     notes: list[str]
     more: str
+    has_relevance: bool
 
 
 @dataclass(slots=True)
@@ -130,6 +144,15 @@ class View:
     examples: tuple[str, ...] = EXAMPLES
 
     @property
+    def least(self) -> list[tuple[str, str, bool]]:
+        """The choices of the least relevance shown: value, words, chosen. None where nothing has a relevance."""
+        asked = self.asked.min_relevance
+        if not asked and not (self.results and self.results.has_relevance):
+            return []
+        steps = sorted({*LEAST, asked})
+        return [(f"{step:g}", f"at least {step:.0%} sure" if step else "all matches", step == asked) for step in steps]
+
+    @property
     def heading(self) -> str:
         """What the page's title begins with."""
         if self.error:
@@ -144,16 +167,25 @@ def to_results(answer: Answer, asked: Asked, collection: str, milliseconds: floa
     weak_from = next((h.rank for h in answer.hits if h.relevance is not None and h.relevance < WEAK_BELOW), 0)
     longer = len(answer.hits) == asked.shown and asked.shown < MOST_SHOWN
     return Results(
-        tiles=[_tile(hit, collection, weak_from) for hit in answer.hits],
+        tiles=[_tile(hit, asked, collection, weak_from) for hit in answer.hits],
         descriptions=answer.target is Target.DESCRIPTIONS,
         milliseconds=milliseconds,
         weak_from=weak_from,
         notes=[f"{_LEFT_OUT.get(stage, stage)}: {reason}." for stage, reason in answer.degraded.items()],
         more=asked.address(more=asked.more + 1) + f"#w{len(answer.hits) + 1}" if longer else "",
+        has_relevance=any(hit.relevance is not None for hit in answer.hits),
     )
 
 
-def _tile(hit: Hit, collection: str, weak_from: int) -> Tile:
+def _why(hit: Hit, asked: Asked, collection: str) -> str:
+    """Address of a hit's explanation; "" where the relation network did not compare it."""
+    if hit.relation_score is None or asked.like:
+        return ""
+    query = {"picture": asked.picture} if asked.picture else {"q": asked.text}
+    return "/why?" + urlencode({**query, "work": hit.work.id, "collection": collection})
+
+
+def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
     picture = picture_json(collection, hit.work.id, hit.picture)
     source = hit.work.source_url
     if not source.startswith(("https://", "http://")):
@@ -164,6 +196,7 @@ def _tile(hit: Hit, collection: str, weak_from: int) -> Tile:
         work=hit.work,
         link=source,
         similar="/?" + urlencode({"like": hit.work.id, "collection": collection}),
+        why=_why(hit, asked, collection),
         picture=picture,
         colour=colour_class(hit.picture.colour),
         eager=hit.rank <= EAGER,

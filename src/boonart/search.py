@@ -10,10 +10,10 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from boonart import observability
-from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable
+from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable, WorkNotFound
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.works import (
@@ -148,6 +148,42 @@ class Search:
             degraded=degraded,
             models=models,
         )
+
+    async def explain(self, query: Query, work_id: str) -> Hit:
+        """Why one work fits a query, wherever it stands among the hits: its hit, alone, with the map of each word.
+
+        For a text the maps lie over the work's picture; for a picture they are those of the words of the work's
+        description and lie over the query's picture.
+
+        Raises:
+            InvalidQuery: as `run`, or one whose hits the relation network does not compare.
+            WorkNotFound: no such work, or it has nothing to compare the query with.
+            Unavailable: the encoder, the index or the reranker cannot answer now.
+        """
+        query = replace(query, explain=True, min_relevance=0.0, limit=1, candidates=1)
+        target = check(query)
+        has_features, degraded = await self._check_models(query.collection)
+        if degraded:
+            raise Unavailable(degraded["rerank"])
+        candidates = await self._index.get(query.collection, [work_id])
+        if not candidates:
+            raise WorkNotFound(f"There is no work {work_id[:80]!r} in {query.collection!r}.")
+        if query.work_id or not has_features:
+            raise InvalidQuery(
+                "There is nothing to explain: nothing compared words with regions here.",
+                hint="Search by a text or for descriptions, in a collection that was made with a reranker.",
+                field="work_id" if query.work_id else "collection",
+            )
+        embedded = await self._embed(query)
+        if not _can_rerank(query, target, embedded):
+            raise InvalidQuery("Only words and pictures are compared with each other.", field="target")
+        _, scores, degraded = await self._rerank(query, embedded, candidates)
+        if scores is None:
+            raise Unavailable(degraded.get("rerank", "There is no reranker."))
+        (hit,) = _hits(query, candidates, scores)
+        if not hit.explanation:
+            raise WorkNotFound(f"The work {work_id[:80]!r} has nothing that the query could be compared with.")
+        return hit
 
     async def _by_keywords(self, query: Query, target: Target, stages: Stages, reason: str) -> Answer:
         """The works that share the query's words: what is left without the encoder."""

@@ -1,42 +1,18 @@
 """The page in headless Chromium, against the gateway as a process of its own, over a real index."""
 
 import asyncio
-import os
 import re
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 from gateway_support import COLLECTION, colour_parts, painting
+from page_support import MARKS, PHONE, Visit, chromium, contrast, free_port, gateway_process, playwright, visiting
 
 from boonart.encoders.fake import COLOURS
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
-CHROMIUM = Path(os.environ.get("BOONART_TEST_CHROMIUM", "/usr/bin/chromium"))
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM}"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESK, PHONE = {"width": 1366, "height": 900}, {"width": 360, "height": 740}
+pytestmark = MARKS
 TRANSPARENT = re.compile(r"rgba\(0, 0, 0, 0\)")
 
 
@@ -50,9 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pass
 
     asyncio.run(fill())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     given = {
         "HOME": str(home),
         "ENCODER": "fake",
@@ -60,85 +34,22 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PORT": str(port),
         "MAX_PICTURE_BYTES": "2000000",
     }
-    environment = os.environ | {f"BOONART_{name}": value for name, value in given.items()}
-    log = home / "log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "boonart_services.gateway"], env=environment, stdout=stream, stderr=stream
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(url, process, log)
+    command = [sys.executable, "-m", "boonart_services.gateway"]
+    environment = {f"BOONART_{name}": value for name, value in given.items()}
+    with gateway_process(command, port, home / "log", environment) as url:
         yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    assert "Traceback" not in log.read_text()
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
 
 
 @pytest.fixture(scope="module")
 def browser(address: str) -> "Iterator[playwright.Browser]":
-    """Chromium; started after the gateway, since it keeps an event loop running in this thread."""
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+    with chromium() as running:
         yield running
-        running.close()
-
-
-@dataclass
-class Visit:
-    """A page and everything that must not have happened on it."""
-
-    page: "playwright.Page"
-    address: str
-    elsewhere: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def open(self, path: str = "/") -> None:
-        self.page.goto(self.address + path)
-
-    def search(self, text: str) -> None:
-        self.page.get_by_role("searchbox").fill(text)
-        self.page.get_by_role("searchbox").press("Enter")
-        self.page.wait_for_url("**q=**")
-
-    def titles(self) -> list[str]:
-        return self.page.locator("main .title").all_inner_texts()
-
-    def scrolls_sideways(self) -> bool:
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
 
 
 @pytest.fixture
 def visit(browser: "playwright.Browser", address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh visitor; fails the test on a script error, a breach of the policy, or a request to another host."""
-    options = {"viewport": DESK, **getattr(request, "param", {})}
-    context = browser.new_context(**options)
-    page = context.new_page()
-    here = Visit(page, address)
-    context.on("request", lambda r: None if r.url.startswith(address) else here.elsewhere.append(r.url))
-    page.on("pageerror", lambda error: here.complaints.append(str(error)))
-    page.on("console", lambda m: here.complaints.append(m.text) if "Content Security" in m.text else None)
-    page.add_init_script(
-        "document.addEventListener('securitypolicyviolation', e => console.log('Content Security: ' + e.blockedURI))"
-    )
-    yield here
-    context.close()
-    assert here.elsewhere == []
-    assert here.complaints == []
+    with visiting(browser, address, **getattr(request, "param", {})) as here:
+        yield here
 
 
 def test_a_text_search_shows_the_paintings(visit: Visit) -> None:
@@ -333,28 +244,7 @@ def test_the_skip_link_leads_past_the_search(visit: Visit) -> None:
 def test_text_stands_out_from_its_ground(visit: Visit) -> None:
     visit.open("/?q=red")
     for selector in (".title", ".who", ".what", ".summary", ".act a", ".choose", "button[type=submit]"):
-        assert _contrast(visit.page, selector) >= 4.5, selector
-
-
-def _contrast(page: "playwright.Page", selector: str) -> float:
-    """WCAG contrast of an element's text with the nearest ground that is painted."""
-    colours = page.evaluate(
-        """selector => {
-            const element = document.querySelector(selector);
-            const colour = node => getComputedStyle(node).backgroundColor;
-            let ground = element;
-            while (ground.parentElement && colour(ground) === "rgba(0, 0, 0, 0)") ground = ground.parentElement;
-            return [getComputedStyle(element).color, colour(ground)];
-        }""",
-        selector,
-    )
-    lights = sorted(_luminance([int(number) for number in re.findall(r"\d+", colour)[:3]]) for colour in colours)
-    return (lights[1] + 0.05) / (lights[0] + 0.05)
-
-
-def _luminance(colour: list[int]) -> float:
-    parts = [value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+        assert contrast(visit.page, selector) >= 4.5, selector
 
 
 def test_the_collections_name_is_kept_from_search_to_search(visit: Visit) -> None:

@@ -64,6 +64,9 @@ class FakeIndex:
             raise WorkNotFound("no such work")
         return np.ones(32, np.float32)
 
+    async def get(self, collection: str, work_ids: list[str]) -> list[Candidate]:
+        return [Candidate(f"p-{id_}", Work(id_)) for id_ in work_ids if id_ in IDS]
+
     async def search(
         self, collection: str, vector: Float32Array, *, name: str, limit: int, where: object = None, exact: bool = False
     ) -> list[Candidate]:
@@ -314,3 +317,35 @@ def test_queries_that_cannot_be_answered_name_the_field(query: Query, field: str
 def test_an_unknown_work_is_not_found() -> None:
     with pytest.raises(WorkNotFound):
         House().ids(Query("c", work_id="nobody"))
+
+
+def test_one_work_is_explained_wherever_it_stands() -> None:
+    house = House(FakeReranker())
+    hit = asyncio.run(house.search.explain(Query("c", text="red", candidates=1, min_relevance=0.9), "d"))
+    assert (hit.rank, hit.work.id) == (1, "d")
+    assert hit.explanation[0].word == "red"
+    assert house.reranker is not None
+    assert [c.work.id for c in house.reranker.requests[0].candidates] == ["d"]
+    assert house.index.asked == [], "nothing is searched for"
+
+
+@pytest.mark.parametrize(
+    ("query", "work_id", "error"),
+    [
+        (Query("c", text="red"), "nobody", WorkNotFound),
+        (Query("c", work_id="a"), "b", InvalidQuery),
+        (Query("c", text=""), "b", InvalidQuery),
+        (Query("c", picture=red(), target=Target.WORKS), "b", InvalidQuery),
+        (Query("c", text="red", rerank=Ranker.NONE), "b", InvalidQuery),
+    ],
+)
+def test_what_was_not_compared_is_not_explained(query: Query, work_id: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        asyncio.run(House(FakeReranker()).search.explain(query, work_id))
+
+
+def test_without_a_reranker_nothing_is_explained() -> None:
+    with pytest.raises(InvalidQuery, match="nothing to explain"):
+        asyncio.run(House().search.explain(Query("c", text="red"), "a"))
+    with pytest.raises(Unavailable, match="is down"):
+        asyncio.run(House(FakeReranker(Unavailable("It is down."))).search.explain(Query("c", text="red"), "a"))

@@ -60,10 +60,11 @@ async def index(
     picture: str = "",
     collection: str = "",
     more: Annotated[int, Query(ge=0, le=100)] = 0,
+    min_relevance: Annotated[float, Query(ge=0, le=1)] = 0.0,
 ) -> Response:
     """The search field and, where something is asked, its results."""
     here = context(request)
-    view = View(Asked(q, like, picture, collection, more))
+    view = View(Asked(q, like, picture, collection, more, min_relevance))
     status = 200
     try:
         view.collections = await here.collections()
@@ -76,7 +77,7 @@ async def index(
         view.error, view.hint = error.message, error.hint
         if view.collection not in [info.name for info in view.collections]:
             view.collection = here.default_collection(view.collections) if view.collections else ""
-    return _page(request, view, status)
+    return show(request, view, status)
 
 
 @router.post("/")
@@ -105,7 +106,7 @@ async def query_picture(request: Request, token: str) -> Response:
 
 def error_page(request: Request, kind: Kind, detail: str) -> Response:
     """An error that has no page of its own."""
-    return _page(request, View(Asked(), error=detail or kind.title), kind.status)
+    return show(request, View(Asked(), error=detail or kind.title), kind.status)
 
 
 async def _search(here: Context, view: View) -> None:
@@ -123,11 +124,13 @@ async def _search(here: Context, view: View) -> None:
         work_id=asked.like if view.liked is not None else "",
         picture=picture,
         limit=asked.shown,
+        min_relevance=asked.min_relevance,
     )
     answer, took = await here.search(query)
     view.results = to_results(answer, asked, view.collection, took)
 
 
-def _page(request: Request, view: View, status: int) -> Response:
+def show(request: Request, view: View, status: int, *, template: str = "index.html", **values: object) -> Response:
+    """A page from its template."""
     templates: Jinja2Templates = request.app.state.templates
-    return templates.TemplateResponse(request, "index.html", {"view": view}, status_code=status)
+    return templates.TemplateResponse(request, template, {"view": view, **values}, status_code=status)

@@ -2,10 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 from gateway_fakes import WORK, client_of, fake_parts
 
-from boonart.works import Answer, Hit, Query, Ranker, Target
+from boonart.works import Answer, Hit, Query, Ranker, StoredPicture, Target, WordMap
 from boonart_services.gateway.main import create_app
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
@@ -98,6 +99,86 @@ async def test_weak_matches_and_what_was_left_out_are_said(
     async with client_of(create_app(parts)) as client:
         html = (await client.get("/?q=x")).text
     assert html.count("Weaker matches") == line
-    assert html.count("Nothing fits well") == nothing_fits
+    assert html.count("Nothing in this collection fits well") == nothing_fits
     assert "how things relate: it is down." in html
     assert html.count("No picture") == 2
+
+
+def explained_hit(**given: object) -> Hit:
+    weights = np.full((7, 7), 0.2 / 48, dtype=np.float32)
+    weights[6, 0] = 0.8
+    even = np.full((7, 7), 1 / 49, dtype=np.float32)
+    maps = (WordMap("a", even), WordMap('<dog> "x"', weights))
+    return Hit(1, WORK, 1.0, 1.0, StoredPicture("k" * 16, (400, 300)), 0.5, explanation=maps, **given)  # type: ignore[arg-type]
+
+
+async def why(path: str, hit: Hit | None = None) -> tuple[int, str, list[tuple[Query, str]]]:
+    parts = fake_parts("a")
+    asked = []
+
+    async def explain(query: Query, work_id: str) -> Hit:
+        asked.append((query, work_id))
+        return hit or explained_hit()
+
+    parts.search.explain = explain  # type: ignore[method-assign]
+    async with client_of(create_app(parts)) as client:
+        response = await client.get(path, headers=HTML)
+    return response.status_code, response.text, asked
+
+
+async def test_a_hit_says_where_each_word_looked() -> None:
+    status, html, ((query, work_id),) = await why("/why?q=a+dog&work=a%2Fb+c")
+    assert status == 200
+    assert (query.text, query.collection, work_id) == ("a dog", "a", "a/b c")
+    assert 'aria-label="a: everywhere alike"' in html
+    assert 'aria-label="&lt;dog&gt; &#34;x&#34;: lower left" checked' in html
+    assert html.count('<svg class="veil"') == 2
+    assert 'viewBox="0 0 700 525"' in html, "the picture's proportions"
+    assert 'href="/?q=a+dog"' in html
+    assert not re.search(r"\sstyle=|\son\w+=|<style", html)
+
+
+async def test_what_cannot_be_explained_is_said_on_a_page() -> None:
+    status, html = await page("/why?q=x&work=gone", "a")
+    assert status == 404
+    assert "no work" in html.partition('role="alert"')[2]
+    status, html = await page("/why?picture=gone&work=a%2Fb%20c", "a")
+    assert (status, "no longer kept" in html) == (404, True)
+    status, _ = await page("/why?q=x", "a")
+    assert status == 422
+
+
+async def test_only_what_the_relation_network_compared_can_be_explained() -> None:
+    parts = fake_parts("a")
+    hits = (explained_hit(), Hit(2, WORK, 1.0, 1.0))
+
+    async def run(query: Query) -> Answer:
+        return Answer(hits, Target.WORKS, Ranker.DEFAULT, {})
+
+    parts.search.run = run  # type: ignore[method-assign]
+    async with client_of(create_app(parts)) as client:
+        html = (await client.get("/?q=a+dog")).text
+        liked = (await client.get("/?like=a%2Fb+c")).text
+    assert html.count("/why?q=a+dog&amp;work=a%2Fb+c&amp;collection=a") == 1
+    assert "/why?" not in liked
+
+
+async def test_the_least_relevance_is_asked_for_and_kept() -> None:
+    parts = fake_parts("a")
+    asked = []
+
+    async def run(query: Query) -> Answer:
+        asked.append(query.min_relevance)
+        hits = () if query.min_relevance > 0.5 else (explained_hit(relevance=0.5),)
+        return Answer(hits, Target.WORKS, Ranker.DEFAULT, {})
+
+    parts.search.run = run  # type: ignore[method-assign]
+    async with client_of(create_app(parts)) as client:
+        kept = (await client.get("/?q=x&min_relevance=0.3")).text
+        none = (await client.get("/?q=x&min_relevance=0.75")).text
+        refused = await client.get("/?q=x&min_relevance=2", headers=HTML)
+    assert asked == [0.3, 0.75]
+    assert re.search(r'<option value="0.3" selected>', kept)
+    assert "Nothing in this collection fits that well." in none
+    assert '<a href="/?q=x">Show weaker matches</a>' in none
+    assert refused.status_code == 422

@@ -1,0 +1,145 @@
+"""What the page's browser tests share: a gateway as a process, Chromium, and a visitor who watches for breaches."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CHROMIUM = Path(os.environ.get("BOONART_TEST_CHROMIUM", "/usr/bin/chromium"))
+MARKS = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM}"),
+]
+"""What a module of browser tests is marked with."""
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESK, PHONE = {"width": 1366, "height": 900}, {"width": 360, "height": 740}
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def gateway_process(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The address of a gateway in a process of its own, which must end without a traceback."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=stream, stderr=stream)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process, log)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    assert "Traceback" not in log.read_text()
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@contextlib.contextmanager
+def chromium() -> "Iterator[playwright.Browser]":
+    """A browser; start it after the gateway, since it keeps an event loop running in this thread."""
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@dataclass
+class Visit:
+    """A page and everything that must not have happened on it."""
+
+    page: "playwright.Page"
+    address: str
+    elsewhere: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> None:
+        self.page.goto(self.address + path)
+
+    def search(self, text: str) -> None:
+        self.page.get_by_role("searchbox").fill(text)
+        self.page.get_by_role("searchbox").press("Enter")
+        self.page.wait_for_url("**q=**")
+
+    def titles(self) -> list[str]:
+        return self.page.locator("main .title").all_inner_texts()
+
+    def scrolls_sideways(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+@contextlib.contextmanager
+def visiting(browser: "playwright.Browser", address: str, **options: object) -> Iterator[Visit]:
+    """A fresh visitor; fails the test on a script error, a breach of the policy, or a request to another host."""
+    context = browser.new_context(**{"viewport": DESK, **options})
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    here = Visit(page, address)
+    context.on("request", lambda r: None if r.url.startswith(address) else here.elsewhere.append(r.url))
+    page.on("pageerror", lambda error: here.complaints.append(str(error)))
+    page.on("console", lambda m: here.complaints.append(m.text) if "Content Security" in m.text else None)
+    page.add_init_script(
+        "document.addEventListener('securitypolicyviolation', e => console.log('Content Security: ' + e.blockedURI))"
+    )
+    yield here
+    context.close()
+    assert here.elsewhere == []
+    assert here.complaints == []
+
+
+def contrast(page: "playwright.Page", selector: str) -> float:
+    """WCAG contrast of an element's text with the nearest ground that is painted."""
+    colours = page.evaluate(
+        """selector => {
+            const element = document.querySelector(selector);
+            const colour = node => getComputedStyle(node).backgroundColor;
+            let ground = element;
+            while (ground.parentElement && colour(ground) === "rgba(0, 0, 0, 0)") ground = ground.parentElement;
+            return [getComputedStyle(element).color, colour(ground)];
+        }""",
+        selector,
+    )
+    lights = sorted(_luminance([int(number) for number in re.findall(r"\d+", colour)[:3]]) for colour in colours)
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def _luminance(colour: list[int]) -> float:
+    parts = [value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
