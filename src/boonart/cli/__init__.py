@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from boonart.cli import bench, evaluate, explain, ingest, models, paper, representations, sample, search, serve, train
+from boonart.cli import (
+    bench,
+    evaluate,
+    explain,
+    ingest,
+    models,
+    paper,
+    representations,
+    sample,
+    search,
+    serve,
+    table2,
+    train,
+)
 from boonart.cli.output import fail
 from boonart.errors import BoonArtError
 
@@ -31,6 +44,7 @@ explain.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+table2.register(paper.app)
 app.add_typer(paper.app, name="paper")
 app.add_typer(bench.app, name="bench")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -70,3 +71,19 @@ def progress_bar() -> Progress:
         console=err,
         transient=False,
     )
+
+
+def progress_lines(bar: Progress) -> Callable[[str, int, int], None]:
+    """A progress callback (what, done, total) that gives each kind of work a line of the bar.
+
+    What stands behind a comma in `what` is shown but makes no new line.
+    """
+    tasks: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        kind = what.partition(",")[0]
+        if kind not in tasks:
+            tasks[kind] = bar.add_task(what, total=total)
+        bar.update(tasks[kind], description=what, completed=done, total=total)
+
+    return tell

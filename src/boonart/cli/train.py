@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import platformdirs
 import typer
 
 from boonart.cli.evaluate import data_folder
-from boonart.cli.output import err, print_figures, progress_bar
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as ProgressBar
-    from rich.progress import TaskID
+from boonart.cli.output import err, print_figures, progress_bar, progress_lines
 
 app = typer.Typer(help="Train the models that the project ships, or your own.", no_args_is_help=True)
 
@@ -49,7 +44,7 @@ def encoder(
             data_folder(data),
             out,
             cache=cache_folder(cache),
-            progress=_tasks(bar),
+            progress=progress_lines(bar),
             log=lambda line: bar.console.print(line),
         )
     figures = {f"flickr8k.dev.{name}": value for name, value in result.figures.items()}
@@ -62,7 +57,11 @@ def encoder(
 def vitr(
     data: Annotated[
         list[Path],
-        typer.Option("--data", help="Captioned pictures: captions.jsonl, works.jsonl, Karpathy JSON or RefCOCOg."),
+        typer.Option(
+            "--data",
+            help="Captioned pictures: captions.jsonl, works.jsonl, Karpathy JSON or RefCOCOg, by path; or masters, "
+            "flickr8k or sample by name.",
+        ),
     ],
     encoder: Annotated[str, typer.Option(help="Encoder whose features are compared.")] = "starter",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, card and state.")] = Path(
@@ -80,6 +79,7 @@ def vitr(
     """
     from boonart.encoders.catalogue import load_encoder
     from boonart.errors import InvalidRequest
+    from boonart.evaluation.datasets import find_data
     from boonart.settings import read_settings
     from boonart.training.vitr import Report, paper_preset, starter_preset
     from boonart.training.vitr_run import VitrData, train_vitr
@@ -87,10 +87,11 @@ def vitr(
     presets = {"starter": starter_preset, "paper": paper_preset}
     if preset not in presets:
         raise InvalidRequest(f"There is no preset {preset!r}.", hint="Choose starter or paper.", field="preset")
+    paths = tuple(path if path.exists() else find_data(str(path), data_folder(None)) for path in data)
     settings = read_settings()
     model = load_encoder(encoder, models_folder=settings.models_folder, device=settings.device)
     with progress_bar() as bar:
-        tasks = _tasks(bar)
+        tasks = progress_lines(bar)
 
         def tell(report: Report) -> None:
             loss = sum(report.losses.values())
@@ -99,7 +100,7 @@ def vitr(
         card = train_vitr(
             replace(presets[preset](), seed=seed),
             model,
-            VitrData(tuple(data), cache_folder(cache), scenes, dev_scenes, seed=seed + 1),
+            VitrData(paths, cache_folder(cache), scenes, dev_scenes, seed=seed + 1),
             out,
             paper_sizes=preset == "paper",
             device=settings.device,
@@ -113,16 +114,3 @@ def vitr(
 def cache_folder(given: Path | None) -> Path:
     """The folder for encoded features: as given, or the user's cache."""
     return given or Path(platformdirs.user_cache_dir("boonart"))
-
-
-def _tasks(bar: ProgressBar) -> Callable[[str, int, int], None]:
-    """A progress callback (what, done, total) that gives each kind of work a line of the bar."""
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        kind = what.partition(",")[0]
-        if kind not in tasks:
-            tasks[kind] = bar.add_task(what, total=total)
-        bar.update(tasks[kind], description=what, completed=done, total=total)
-
-    return tell

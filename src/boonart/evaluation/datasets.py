@@ -58,15 +58,49 @@ def flickr8k(data: Path, split: str) -> list[Captioned]:
     Raises:
         SourceError: the collection is not there, or has no such split.
     """
-    folder = data / "flickr8k"
+    return captions_file(data / "flickr8k" / "captions.jsonl", split)
+
+
+def captions_file(file: Path, split: str) -> list[Captioned]:
+    """The pictures of one split of any captions.jsonl, in file order.
+
+    Raises:
+        SourceError: the file is not there, or has no such split.
+    """
     pictures = [
-        Captioned(folder / record["image"], tuple(record["captions"]))
-        for record in _records(folder / "captions.jsonl")
+        Captioned(file.parent / record["image"], tuple(record["captions"]))
+        for record in _records(file)
         if record["split"] == split
     ]
     if not pictures:
-        raise SourceError(f"Flickr8k has no split {split!r}.", hint="Use train, dev or test.")
+        raise SourceError(f"{file.parent.name} has no split {split!r}.", hint="Use train, dev or test.")
     return pictures
+
+
+def find_data(name: str, data: Path) -> Path:
+    """The works.jsonl or captions.jsonl that a name or path stands for.
+
+    Args:
+        name: "sample" for the sample gallery; a file; or a folder, by itself or in `data`.
+        data: the folder of the benchmark collections.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if name == "sample":
+        from boonart.sample.gallery import committed_gallery
+
+        return committed_gallery()
+    for place in (Path(name), data / name):
+        if place.is_file():
+            return place
+        for file in (place / "works.jsonl", place / "captions.jsonl"):
+            if file.is_file():
+                return file
+    raise SourceError(
+        f"There is no works.jsonl or captions.jsonl for {name!r}.",
+        hint="Give sample, masters, flickr8k or a path; BOONART_DATA says where the named ones are.",
+    )
 
 
 def works(data: Path, name: str) -> list[CollectionWork]:

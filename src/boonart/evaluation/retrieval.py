@@ -37,6 +37,23 @@ def recall(ranks: IntArray, cuts: Sequence[int] = CUTS) -> dict[str, float]:
     return {f"R@{cut}": 100.0 * float((ranks <= cut).mean()) for cut in cuts}
 
 
+def recall_interval(
+    ranks: IntArray, cut: int, *, rounds: int = 2_000, seed: int = 0, share: float = 0.95
+) -> tuple[float, float]:
+    """Bootstrap interval of recall@K: the queries drawn again with replacement.
+
+    Args:
+        ranks: (Q,) rank of the best relevant candidate of each query.
+        rounds: how often they are drawn.
+        share: of the drawn recalls that lie inside.
+    """
+    hits = ranks <= cut
+    # How many of Q draws with replacement hit is binomial: the same as drawing, without Q x rounds numbers.
+    drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), rounds) / len(hits)
+    low, high = np.quantile(drawn, [(1 - share) / 2, (1 + share) / 2])
+    return 100.0 * float(low), 100.0 * float(high)
+
+
 def recall_both_ways(
     texts: FloatArray, images: FloatArray, owners: IntArray, cuts: Sequence[int] = CUTS
 ) -> dict[str, float]:

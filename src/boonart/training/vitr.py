@@ -158,6 +158,8 @@ def train_stages(
         saved = None
         figures.append(run.run(figures, progress))
         run.save(figures, finished=True)
+    if saved is not None:  # all stages were finished before
+        network.load_state_dict(saved["network"])
     return figures
 
 
