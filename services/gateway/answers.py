@@ -60,6 +60,8 @@ def hit_json(collection: str, hit: Hit) -> dict[str, Any]:
             body[name] = value
     if picture := picture_json(collection, hit.work.id, hit.picture):
         body["picture"] = picture
+    if hit.description_composed:
+        body["description_composed"] = True
     if hit.explanation:
         body["explanation"] = [
             {"word": word.word, "weights": [[round(float(w), 5) for w in row] for row in word.weights]}

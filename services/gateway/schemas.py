@@ -140,6 +140,9 @@ class HitBody(BaseModel):
     work: WorkBody
     picture: PictureBody | None = None
     explanation: list[WordMapBody] | None = None
+    description_composed: bool | None = Field(
+        default=None, description="True where a template made the description from other fields of the record."
+    )
 
 
 class SearchResponse(BaseModel):

@@ -95,6 +95,7 @@ class Tile:
     colour: str
     eager: bool
     weak: bool
+    composed: bool
 
     @property
     def title(self) -> str:
@@ -201,6 +202,7 @@ def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
         colour=colour_class(hit.picture.colour),
         eager=hit.rank <= EAGER,
         weak=bool(weak_from) and hit.rank >= weak_from,
+        composed=hit.description_composed,
     )
 
 

@@ -220,3 +220,27 @@ class OutOfMemory(Unavailable):
     """The device has no memory left even for the smallest batch."""
 
     code = "out-of-memory"
+
+
+def make_error(
+    code: str, message: str, *, hint: str = "", field: str = "", url: str = "", retry_after: float = 0.0
+) -> BoonArtError:
+    """An error of the class that `code` names, as another process sent it; the base class for a code of a newer one."""
+    kind = _classes().get(code, BoonArtError)
+    if issubclass(kind, IndexLocked):
+        return kind(message, hint=hint, url=url)
+    if issubclass(kind, Unavailable):
+        return kind(message, hint=hint, retry_after=retry_after or 1.0)
+    return kind(message, hint=hint, field=field)
+
+
+def _classes() -> dict[str, type[BoonArtError]]:
+    """Every class of the tree by its code."""
+    found: dict[str, type[BoonArtError]] = {}
+    waiting: list[type[BoonArtError]] = [BoonArtError]
+    while waiting:
+        kind = waiting.pop()
+        if "code" in vars(kind):
+            found.setdefault(kind.code, kind)
+        waiting += kind.__subclasses__()
+    return found

@@ -260,3 +260,6 @@ class PictureStore(Protocol):
         Raises:
             WorkNotFound: nothing under this key.
         """
+
+    def drop(self, collection: str) -> None:
+        """Delete all pictures of a collection; a no-op where it has none."""

@@ -363,6 +363,7 @@ def _hits(query: Query, candidates: Sequence[Candidate], scores: Mapping[str, Re
                 relation_score=score.relation_score if score is not None else None,
                 relevance=relevance,
                 explanation=score.explanation if score is not None else (),
+                description_composed=candidate.description_composed,
             )
         )
         if len(hits) == query.limit:

@@ -318,7 +318,11 @@ class RerankScore:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One line of an answer, best first, `rank` counted from 1."""
+    """One line of an answer, best first, `rank` counted from 1.
+
+    Attributes:
+        description_composed: the description was made by a template from other fields.
+    """
 
     rank: int
     work: Work
@@ -328,6 +332,7 @@ class Hit:
     relation_score: float | None = None
     relevance: float | None = None
     explanation: tuple[WordMap, ...] = ()
+    description_composed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from boonart.cli.output import err, out, print_json
-from boonart.errors import CollectionNotFound, IndexLocked, InvalidQuery
+from boonart.errors import BoonArtError, CollectionNotFound, IndexLocked, InvalidQuery, Unavailable, make_error
 from boonart.works import Answer, Hit, Query, Ranker, Target
+
+if TYPE_CHECKING:
+    import httpx
 
 CollectionOption = Annotated[
     str, typer.Option("--collection", "-c", help="Collection to search; not needed where there is only one.")
@@ -159,8 +162,6 @@ def _ask_server(url: str, asked: Asked, collection: str) -> dict[str, Any]:
 
     import httpx
 
-    from boonart.errors import Unavailable
-
     body: dict[str, Any] = {
         "collection": collection,
         "limit": asked.limit,
@@ -183,10 +184,20 @@ def _ask_server(url: str, asked: Asked, collection: str) -> dict[str, Any]:
             f"The collection {collection} is open in the server at {url}, which does not answer: {error}.",
             hint="Stop that server or wait until it is ready.",
         ) from error
-    answer: dict[str, Any] = response.json()
     if response.is_error:
-        raise InvalidQuery(str(answer.get("detail", response.text)))
+        raise _error_in(response)
+    answer: dict[str, Any] = response.json()
     return answer
+
+
+def _error_in(response: httpx.Response) -> BoonArtError:
+    """What a failed answer means: the error of its problem document, or that what answered is no BoonArt server."""
+    try:
+        problem = response.json()
+        faults = problem.get("errors") or [{}]
+        return make_error(problem["code"], problem["detail"], field=faults[0].get("pointer", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Unavailable(f"{response.url} answered with {response.status_code}, which BoonArt never does so.")
 
 
 def as_json_answer(answer: Answer, collection: str) -> dict[str, Any]:

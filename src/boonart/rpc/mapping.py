@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from boonart.errors import BoonArtError, IndexLocked, InvalidRequest, Unavailable
+from boonart.errors import BoonArtError, IndexLocked, InvalidRequest, Unavailable, make_error
 from boonart.ports import RerankRequest
-from boonart.rpc.status import MAX_TEXT, make_error
+from boonart.rpc.status import MAX_TEXT
 from boonart.rpc.v1 import common_pb2, encoder_pb2, reranker_pb2
 from boonart.works import (
     GRID,

@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from boonart import errors
-from boonart.errors import BoonArtError
+from boonart.errors import BoonArtError, make_error
 
 DOMAIN = "boonart"
 MAX_TEXT = 1000
@@ -52,25 +52,12 @@ STATUS: dict[type[BoonArtError], grpc.StatusCode] = {
     errors.OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 """Every error class has its line; a test compares with `boonart.errors`."""
-BY_CODE = {kind.code: kind for kind in STATUS}
 NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def status_code(error: BoonArtError) -> grpc.StatusCode:
     """The status code of an error; a class that has no line takes its nearest ancestor's."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-
-
-def make_error(
-    code: str, message: str, *, hint: str = "", field: str = "", url: str = "", retry_after: float = 0.0
-) -> BoonArtError:
-    """An error of the class that `code` names; the base class for a code of a newer peer."""
-    kind = BY_CODE.get(code, BoonArtError)
-    if issubclass(kind, errors.IndexLocked):
-        return kind(message, hint=hint, url=url)
-    if issubclass(kind, errors.Unavailable):
-        return kind(message, hint=hint, retry_after=retry_after or 1.0)
-    return kind(message, hint=hint, field=field)
 
 
 def to_status(error: BoonArtError, *, code: grpc.StatusCode | None = None) -> status_pb2.Status:
