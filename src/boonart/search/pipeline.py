@@ -16,6 +16,7 @@ from boonart import observability
 from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable, WorkNotFound
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
+from boonart.search.queries import check
 from boonart.works import (
     Answer,
     Candidate,
@@ -32,10 +33,6 @@ from boonart.works import (
 
 logger = logging.getLogger(__name__)
 
-MAX_TEXT = 2_000
-"""Longest text query in characters. Encoders read far less, so a longer text is surely a mistake."""
-MAX_LIMIT = 1_000
-MAX_CANDIDATES = 1_000
 RERANK_DEADLINE = 2.0
 """Seconds the reranker may take before the global order is given instead."""
 ENCODE_DEADLINE = 5.0
@@ -282,43 +279,6 @@ class Search:
             logger.warning("answered without reranking: %s", error)
             return Ranker.NONE, None, {"rerank": error.message}
         return query.rerank, {score.point_id: score for score in scores}, {}
-
-
-def check(query: Query) -> Target:
-    """Refuse a query that cannot be answered; return what it searches.
-
-    Raises:
-        InvalidQuery: with the field at fault.
-    """
-    text = query.text.strip()
-    given = [
-        name
-        for name, value in (("text", text), ("picture", query.picture), ("work_id", query.work_id))
-        if value is not None and value != ""
-    ]
-    if not given:
-        raise InvalidQuery("The query is empty.", hint="Give a text, a picture or the id of a work.", field="text")
-    if len(given) > 1:
-        raise InvalidQuery(
-            f"The query has {' and '.join(given)} at once.", hint="Give exactly one of them.", field=given[1]
-        )
-    if len(text) > MAX_TEXT:
-        raise InvalidQuery(
-            f"The text has {len(text):,} characters; at most {MAX_TEXT:,} are read.",
-            hint="Shorten it to a sentence or a paragraph.",
-            field="text",
-        )
-    for name, value, most in (
-        ("limit", query.limit, MAX_LIMIT),
-        ("candidates", query.candidates, MAX_CANDIDATES),
-    ):
-        if not 1 <= value <= most:
-            raise InvalidQuery(f"{name} is {value}; it must be from 1 to {most:,}.", field=name)
-    if not 0.0 <= query.min_relevance <= 1.0:
-        raise InvalidQuery("min_relevance must be from 0 to 1.", field="min_relevance")
-    if query.target is not None:
-        return query.target
-    return Target.DESCRIPTIONS if query.picture is not None else Target.WORKS
 
 
 def _only_if_named(query: Query, reason: str) -> dict[str, str]:
