@@ -12,6 +12,7 @@ import typer
 
 from boonart.cli import (
     bench,
+    bench_rerank,
     evaluate,
     explain,
     ingest,
@@ -46,6 +47,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 table2.register(paper.app)
 app.add_typer(paper.app, name="paper")
+bench_rerank.register(bench.app)
 app.add_typer(bench.app, name="bench")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boonart.cli.output import err, print_figures, progress_bar
 
-app = typer.Typer(help="Measure the speed of queries and of ingest.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from boonart.evaluation.measurement import Measurement
+
+app = typer.Typer(help="Measure the speed of queries, of ingest and of re-ranking.", no_args_is_help=True)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
 
@@ -30,10 +33,7 @@ def query(
         measured = bench_query(
             read_settings(), collection, queries=queries, rerank=rerank, advance=lambda: bar.advance(task)
         )
-    print_figures(f"bench query, {measured.settings['collection']}, {measured.machine['processor']}", measured.figures)
-    if json_file is not None:
-        measured.write(json_file)
-        err.print(f"Written to {json_file}.")
+    show(f"bench query, {measured.settings['collection']}", measured, json_file)
 
 
 @app.command()
@@ -46,8 +46,12 @@ def ingest(
     from boonart.sample.gallery import committed_gallery
     from boonart.settings import read_settings
 
-    measured = bench_ingest(read_settings(), source or committed_gallery())
-    print_figures(f"bench ingest, {measured.machine['processor']}", measured.figures)
+    show("bench ingest", bench_ingest(read_settings(), source or committed_gallery()), json_file)
+
+
+def show(title: str, measured: Measurement, json_file: Path | None) -> None:
+    """Print a measurement and write it where asked."""
+    print_figures(f"{title}, {measured.machine['processor']}", measured.figures)
     if json_file is not None:
         measured.write(json_file)
         err.print(f"Written to {json_file}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,6 +142,10 @@ class ArrayFeatures:
         del collection
         stored = self._sides[side]
         return {point_id: stored[point_id] for point_id in point_ids if point_id in stored}
+
+    def put(self, side: str, key: str, features: Features) -> None:
+        """Keep features as those of "image" or "description" number `key`."""
+        self._sides[side][key] = replace(features, content_hash=key)
 
     async def prepare(self, reranker: Reranker, encoded: EncodedPairs) -> None:
         """Compute what does not depend on a query, as an ingest does."""

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from boonart.errors import SourceError
 from boonart.evaluation.datasets import Captioned
 from boonart.evaluation.exchanged import exchange_roles
 from boonart.evaluation.protocols import ArrayFeatures, EncodedPairs, PairSet, encode_images, encode_pairs, encode_texts
-from boonart.evaluation.relations import SwappedPair, TwinScores, pair_figures, relation_figures, top_kept
+from boonart.evaluation.relations import SwappedPair, TwinScores, pair_figures, relation_figures
 from boonart.ports import EncoderModel, Reranker, RerankRequest
 from boonart.works import Candidate, Float32Array, ImageEmbedding, Ranker, TextEmbedding, Work
 
@@ -170,65 +168,3 @@ class PairScorer:
         request = RerankRequest(collection, query, proposed, ranker)
         found = {s.point_id: s.score for s in self._loop.run_until_complete(self._reranker.rerank(request))}
         return [found[str(row)] for row in rows]
-
-
-def evaluate_exhaustive(
-    load: LoadReranker,
-    encoded: EncodedPairs,
-    queries: Sequence[int],
-    candidates: Sequence[int] = (50, 100, 200, 400),
-) -> dict[str, float]:
-    """Candidates first against scoring every picture with the same network, as the paper does, in one run.
-
-    Features are in memory for both; the time of a query goes from its vectors to the order of the hits.
-
-    Args:
-        encoded: pictures of the collection, and texts.
-        queries: rows of the texts to search for.
-
-    Returns:
-        `exhaustive.median_ms`, and for each number of candidates C `candidates.C.median_ms`, `.ratio` and
-        `.top10_kept` in percent; `exhaustive.ratio` and `exhaustive.top10_kept` are those of 100 candidates.
-    """
-    features = ArrayFeatures()
-    reranker = load(features)
-    images = np.stack([image.global_vector for image in encoded.images])
-
-    async def order(query: TextEmbedding, count: int) -> tuple[list[int], float]:
-        started = time.perf_counter()
-        cosines = images @ query.global_vector
-        best = np.argpartition(-cosines, count - 1)[:count] if count < len(cosines) else np.arange(len(cosines))
-        proposed = [Candidate(str(row), Work(str(row)), float(cosines[row]), str(row)) for row in best]
-        found = await reranker.rerank(RerankRequest("pictures", query, proposed))
-        return [int(score.point_id) for score in found], 1000.0 * (time.perf_counter() - started)
-
-    async def run() -> dict[str, float]:
-        await features.prepare(reranker, EncodedPairs(encoded.images, []))
-        for row in queries[:3]:  # fills the bank and warms the caches
-            await order(encoded.texts[row], len(images))
-        figures: dict[str, float] = {}
-        everything = [await order(encoded.texts[row], len(images)) for row in queries]
-        whole = np.zeros((len(queries), len(images)))
-        for place, (found, _) in enumerate(everything):
-            whole[place, found] = -np.arange(len(found))
-        figures["exhaustive.median_ms"] = float(np.median([taken for _, taken in everything]))
-        for count in candidates:
-            some = [await order(encoded.texts[row], count) for row in queries]
-            median = float(np.median([taken for _, taken in some]))
-            figures[f"candidates.{count}.median_ms"] = median
-            figures[f"candidates.{count}.ratio"] = figures["exhaustive.median_ms"] / median
-            orders: list[npt.NDArray[np.intp]] = [np.array(found) for found, _ in some]
-            figures[f"candidates.{count}.top10_kept"] = top_kept(whole, orders)
-        if 100 in candidates:
-            figures["exhaustive.ratio"] = figures["candidates.100.ratio"]
-            figures["exhaustive.top10_kept"] = figures["candidates.100.top10_kept"]
-            figures["rerank.median_ms"] = figures["candidates.100.median_ms"]
-        await reranker.close()
-        return figures
-
-    return asyncio.run(run())
-
-
-def bytes_per_work(global_size: int, embed_size: int, words: int) -> int:
-    """What the vectors of a work take: image and description float32, regions and words float16."""
-    return 2 * 4 * global_size + 2 * embed_size * (49 + words)

@@ -92,7 +92,7 @@ def random_split(name: str, pairs: Sequence[TrainingPicture], *, seed: int = 0) 
         )
     order = [pairs[row] for row in np.random.default_rng(seed).permutation(len(pairs))]
     test, dev = min(TEST_PAIRS, len(pairs) // 3), min(DEV_PAIRS, len(pairs) // 6)
-    return PairData(name, order[test + dev :], order[test : test + dev], [_one(p) for p in order[:test]], False)
+    return PairData(name, order[test + dev :], order[test : test + dev], [one_caption(p) for p in order[:test]], False)
 
 
 def pair_of(load: Callable[[], Picture], captions: Sequence[str], identity: int) -> TrainingPicture:
@@ -210,10 +210,10 @@ def _own_split(name: str, split: dict[str, list[TrainingPicture]], seed: int) ->
     for part, most in (("dev", DEV_PAIRS), ("test", TEST_PAIRS)):
         rows = np.sort(rng.permutation(len(split[part]))[:most])
         chosen[part] = [split[part][row] for row in rows]
-    return PairData(name, split["train"], chosen["dev"], [_one(pair) for pair in chosen["test"]], True)
+    return PairData(name, split["train"], chosen["dev"], [one_caption(pair) for pair in chosen["test"]], True)
 
 
-def _one(pair: TrainingPicture) -> TrainingPicture:
+def one_caption(pair: TrainingPicture) -> TrainingPicture:
     """With its first caption alone."""
     return replace(pair, captions=pair.captions[:1], false_captions=())
 

@@ -22,9 +22,9 @@ from boonart.works import ModelCard, Ranker
 
 ENOUGH_TO_FIT = 100
 """Pairs for choosing from which on the mixture of scores is fitted anew; on fewer it would fit chance."""
-_STEPS = 300
+_STEPS = 120
 """Steps of a stage on a small collection; a large one is shown `_FEWEST_PASSES` times."""
-_FEWEST_PASSES, _MOST_PASSES = 8, 60
+_FEWEST_PASSES, _MOST_PASSES = 8, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +104,25 @@ def stages_for(
 ) -> tuple[Stage, ...]:
     """The stages that a collection of this size calls for."""
     size = len(sets[0].image_globals)
-    batch = tuning.batch or min(size, 32 if size < 500 else 64)
-    steps = sum(max(1, len(features.image_globals) // batch) for features in sets)
-    passes = tuning.passes or max(_FEWEST_PASSES, min(_MOST_PASSES, math.ceil(_STEPS / steps)))
-    rate = tuning.rate_anew if anew else tuning.rate
     heads = [Head.ROLE, Head.VITR] if network.role is not None else [Head.VITR]
     if default is Ranker.VITR:
         heads.reverse()
-    return tuple(
-        Stage(
-            head,
-            passes=passes,
-            batch=batch,
-            rate=rate,
-            averaging=0.99,
-            global_from=1 if anew else 0,
-            freeze_projections=place > 0,
+    stages = []
+    for place, head in enumerate(heads):
+        batch = tuning.batch or min(size, 32 if size < 500 else 64)
+        if head is Head.VITR and not tuning.batch:
+            batch = max(2, batch // 2)  # it scores every text with every picture of the batch, word by word
+        steps = sum(max(1, len(features.image_globals) // batch) for features in sets)
+        passes = tuning.passes or max(_FEWEST_PASSES, min(_MOST_PASSES, math.ceil(_STEPS / steps)))
+        stages.append(
+            Stage(
+                head,
+                passes=passes,
+                batch=batch,
+                rate=tuning.rate_anew if anew else tuning.rate,
+                averaging=0.99,
+                global_from=1 if anew else 0,
+                freeze_projections=place > 0,
+            )
         )
-        for place, head in enumerate(heads)
-    )
+    return tuple(stages)

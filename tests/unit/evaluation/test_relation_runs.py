@@ -14,8 +14,6 @@ from boonart.evaluation.datasets import Captioned
 from boonart.evaluation.protocols import EncodedPairs
 from boonart.evaluation.relation_runs import (
     TwinCase,
-    bytes_per_work,
-    evaluate_exhaustive,
     evaluate_pairs,
     evaluate_relations,
     exchanged_pairs,
@@ -116,21 +114,3 @@ def test_exchanged_pairs(tmp_path):
     photograph = Captioned(tmp_path / "a.png", ("A dog chases a boy .", "A dog runs ."))
     (pair,) = exchanged_pairs([photograph])
     assert (pair.image, pair.swapped) == (tmp_path / "a.png", "A boy chases a dog.")
-
-
-def test_exhaustive_against_candidates():
-    rng = np.random.default_rng(0)
-    images = [
-        ImageEmbedding(np.array([np.cos(t), np.sin(t)], dtype=np.float32), np.full((49, 1), t, dtype=np.float16))
-        for t in rng.uniform(0, 1, 60)
-    ]
-    query = TextEmbedding(np.array([0.0, 1.0], dtype=np.float32), np.ones((1, 1), dtype=np.float16), ("w",))
-    found = evaluate_exhaustive(FakeReranker, EncodedPairs(images, [query] * 4), range(4), candidates=(10, 100))
-    assert found["candidates.10.top10_kept"] == 100.0  # the fake's score grows with the cosine
-    assert found["exhaustive.top10_kept"] == 100.0
-    assert found["exhaustive.ratio"] > 0
-    assert found["rerank.median_ms"] > 0
-
-
-def test_a_work_costs_what_its_vectors_cost():
-    assert bytes_per_work(512, 256, 20) == 4096 + 2 * 256 * 69
