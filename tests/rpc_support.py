@@ -201,9 +201,11 @@ async def encoder_server(
 
 
 @contextlib.asynccontextmanager
-async def reranker_server(reranker: Reranker, *, settings: ServingSettings | None = None) -> AsyncIterator[Running]:
+async def reranker_server(
+    reranker: Reranker, *, settings: ServingSettings | None = None, max_queries: int = 128
+) -> AsyncIterator[Running]:
     """The reranker's servicer on a free port."""
-    servicer = RerankerServicer(max_candidates=1000, max_items=1024)
+    servicer = RerankerServicer(max_candidates=1000, max_items=1024, max_queries=max_queries)
     servicer.reranker = reranker
     async with _running(
         RerankerService.full_name,

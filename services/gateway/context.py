@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from boonart.bootstrap import Parts
-from boonart.errors import BoonArtError, CollectionNotFound, DeadlineExceeded, Unavailable, WorkNotFound
+from boonart.errors import (
+    BoonArtError,
+    CollectionNotFound,
+    ModelMismatch,
+    Unavailable,
+    WorkNotFound,
+)
+from boonart.manifests import check_manifest
+from boonart.observability import Metrics
 from boonart.ports import CollectionInfo
-from boonart.works import Answer, Candidate, Hit, Picture, Query
+from boonart.rpc.deadlines import within
+from boonart.works import Answer, Candidate, Float32Array, Hit, Picture, Query
 from boonart_services.gateway.query_pictures import QueryPictures
+
+logger = logging.getLogger(__name__)
 
 READY_SECONDS = 5.0
 """How long a proof of readiness holds, in seconds."""
@@ -29,12 +41,18 @@ class Context:
     Attributes:
         parts: None while the models load.
         pictures: the pictures that people search with.
-        ready_at: when encoder and index last answered, on the monotonic clock; 0 for never.
+        ready: whether encoder and index answered when they were last asked.
+        ready_at: when that was, on the monotonic clock.
+        metrics: of this gateway, over REST and gRPC alike.
     """
 
     parts: Parts | None = None
     pictures: QueryPictures = field(default_factory=QueryPictures)
+    ready: bool = False
     ready_at: float = 0.0
+    metrics: Metrics = field(default_factory=Metrics)
+    _proven: bool = False
+    _left_out: Mapping[str, str] = field(default_factory=dict)
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _listed: list[CollectionInfo] = field(default_factory=list)
     _listed_at: float = float("-inf")
@@ -102,8 +120,9 @@ class Context:
         """
         parts = self.wired()
         start = time.perf_counter()
-        async with _deadline(parts):
+        async with within(parts.settings.request_deadline):
             answer = await parts.search.run(query)
+        self.metrics.answer(answer.stages, answer.degraded)
         return answer, 1000 * (time.perf_counter() - start)
 
     async def explain(self, query: Query, work_id: str) -> Hit:
@@ -114,7 +133,7 @@ class Context:
             BoonArtError: as `boonart.search.Search.explain`.
         """
         parts = self.wired()
-        async with _deadline(parts):
+        async with within(parts.settings.request_deadline):
             return await parts.search.explain(query, work_id)
 
     async def work(self, collection: str, work_id: str) -> Candidate:
@@ -129,8 +148,36 @@ class Context:
             raise WorkNotFound(f"There is no work {work_id[:80]!r} in {collection!r}.")
         return found[0]
 
-    async def check_ready(self) -> None:
+    async def check_models(self) -> None:
+        """Refuse the collection that is meant where none is named if other models made it; warn of the others.
+
+        Raises:
+            ModelMismatch: with the command that mends it.
+            BoonArtError: as the index says.
+        """
+        parts = self.wired()
+        reranker = None
+        if parts.reranker is not None:
+            with contextlib.suppress(Unavailable):
+                reranker = parts.reranker.card
+        found = await parts.index.collections()
+        default = self.default_collection(found)
+        for info in found:
+            try:
+                check_manifest(info.manifest, parts.encoder.card, reranker, collection=info.name)
+            except ModelMismatch as error:
+                if info.name == default:
+                    raise
+                logger.warning("searches in %s will be refused: %s", info.name, error)
+
+    async def check_ready(self) -> Mapping[str, str]:
         """A real inference and a real index query, at most every few seconds.
+
+        Once an inference has succeeded, an encoder that goes away later does not make the gateway unready: it still
+        answers by keywords, which it could not if a balancer took it out.
+
+        Returns:
+            What is left out meanwhile, by stage, with the reason.
 
         Raises:
             Unavailable: one of them failed, or the models are still being loaded.
@@ -138,45 +185,42 @@ class Context:
         """
         parts = self.wired()
         async with self._checking:
-            if self.ready_at and time.monotonic() - self.ready_at < READY_SECONDS:
-                return
-            self.ready_at = 0.0
-            try:
-                async with asyncio.timeout(parts.settings.request_deadline):
-                    await _try_parts(parts, self.default_collection(await parts.index.collections()))
-            except TimeoutError as error:
-                raise Unavailable("Encoder and index do not answer in time.", retry_after=READY_SECONDS) from error
+            if self.ready and time.monotonic() - self.ready_at < READY_SECONDS:
+                return self._left_out
+            self.ready = False
+            async with within(parts.settings.request_deadline):
+                collection = self.default_collection(await parts.index.collections())
+                self._left_out = await _try_parts(parts, collection, proven=self._proven)
+            self.ready = self._proven = True
             self.ready_at = time.monotonic()
+            return self._left_out
 
 
-@asynccontextmanager
-async def _deadline(parts: Parts) -> AsyncIterator[None]:
-    """Stop the body after the settings' deadline.
-
-    Raises:
-        DeadlineExceeded: it took too long.
-    """
-    seconds = parts.settings.request_deadline
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise DeadlineExceeded(
-            f"There was no answer within {seconds:g} s.",
-            hint="Ask for fewer candidates, or try again later.",
-            retry_after=2.0,
-        ) from error
-
-
-async def _try_parts(parts: Parts, collection: str) -> None:
-    encoded = (await parts.encoder.encode_texts(["a painting"]))[0]
-    if isinstance(encoded, BoonArtError):
-        raise Unavailable(f"The encoder fails: {encoded.message}", retry_after=READY_SECONDS)
+async def _try_parts(parts: Parts, collection: str, *, proven: bool) -> dict[str, str]:
+    vector, reason = await _try_encoder(parts)
+    if vector is None and not proven:
+        raise Unavailable(f"The encoder fails: {reason}", retry_after=READY_SECONDS)
     for info in await parts.index.collections():
         # Without a default any collection will do that these models can search.
-        if info.name == collection or (not collection and info.manifest.global_size == len(encoded.global_vector)):
-            await parts.index.search(info.name, encoded.global_vector, name="image", limit=1)
-            return
+        fits = vector is None or info.manifest.global_size == len(vector)
+        if info.name != collection and (collection or not fits):
+            continue
+        if vector is None:
+            await parts.index.search_keywords(info.name, "painting", limit=1)
+        else:
+            await parts.index.search(info.name, vector, name="image", limit=1)
+        break
+    return {} if vector is not None else {"encode": reason}
+
+
+async def _try_encoder(parts: Parts) -> tuple[Float32Array | None, str]:
+    """The vector of a text, or None and why there is none. An encoder whose queue is full works."""
+    try:
+        async with within(parts.settings.request_deadline / 2):
+            encoded = (await parts.encoder.encode_texts(["a painting"]))[0]
+    except Unavailable as error:
+        return None, error.message
+    return (None, encoded.message) if isinstance(encoded, BoonArtError) else (encoded.global_vector, "")
 
 
 def context(request: Request) -> Context:

@@ -11,7 +11,6 @@ import grpc
 
 from boonart.encoders.pictures import PictureBudget, decode
 from boonart.errors import InvalidRequest, WorkNotFound
-from boonart.observability import Metrics
 from boonart.rpc import search_mapping
 from boonart.rpc.serving import Server
 from boonart.rpc.settings import ServingSettings
@@ -35,18 +34,17 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         here: the gateway's state, shared with REST; while it loads, calls are answered with Unavailable.
     """
 
-    def __init__(self, here: Context, metrics: Metrics) -> None:
+    def __init__(self, here: Context) -> None:
         self._here = here
-        self._metrics = metrics
 
     async def Search(self, request: search_pb2.SearchRequest, context: GrpcContext) -> search_pb2.SearchResponse:
         """The works, or descriptions, that fit."""
         collection = await self._here.collection(request.collection)
         budget = PictureBudget(file_bytes=self._here.wired().settings.max_picture_bytes)
-        read = partial(search_mapping.from_search_request, decode=partial(decode, budget=budget))
-        query = await asyncio.to_thread(read, request)
+        read = partial(search_mapping.from_search_request, request, decode=partial(decode, budget=budget))
+        # A picture waits for its turn, as over REST: decoding one takes a processor and memory.
+        query = await self._here.pictures.in_turn(read) if request.WhichOneof("query") == "picture" else read()
         answer, _ = await self._here.search(replace(query, collection=collection))
-        self._metrics.answer(answer.stages, answer.degraded)
         return search_mapping.to_search_response(answer)
 
     async def GetWork(self, request: search_pb2.GetWorkRequest, context: GrpcContext) -> search_pb2.GetWorkResponse:
@@ -83,15 +81,51 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         )
 
 
-def search_server(here: Context, settings: ServingSettings, metrics: Metrics) -> Server:
+class Door:
+    """The gRPC server beside the REST application: opened before the models are loaded, closed once.
+
+    Raises:
+        ConfigurationError: a certificate or token file that cannot be read.
+    """
+
+    def __init__(self, here: Context, settings: ServingSettings) -> None:
+        self._server = search_server(here, settings)
+        self._open = False
+        self._closing: asyncio.Task[None] | None = None
+
+    async def open(self) -> int:
+        """Listen, NOT_SERVING as yet; returns the port.
+
+        Raises:
+            ConfigurationError: the address is taken or not of this machine.
+        """
+        port = await self._server.start()
+        self._open = True
+        return port
+
+    async def set_serving(self, serving: bool) -> None:
+        """Answer health checks with SERVING or NOT_SERVING; after `close` it stays at the latter."""
+        if self._closing is None:
+            await self._server.set_serving(serving)
+
+    async def close(self) -> None:
+        """Say NOT_SERVING, finish the calls under way, stop; whoever comes second waits for the first."""
+        if not self._open:
+            return
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._server.stop())
+        await asyncio.shield(self._closing)
+
+
+def search_server(here: Context, settings: ServingSettings) -> Server:
     """The gateway's gRPC server: `start` it, `set_serving(True)` once ready, `stop` it before closing the parts.
 
     Raises:
         ConfigurationError: a certificate or token file that cannot be read.
     """
-    servicer = SearchServicer(here, metrics)
+    servicer = SearchServicer(here)
 
     def register(server: grpc.aio.Server) -> None:
         search_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
 
-    return Server(settings, [FULL_NAME], register, metrics=metrics)
+    return Server(settings, [FULL_NAME], register, metrics=here.metrics)

@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.datastructures import State
 
 from boonart.bootstrap import Parts, build
-from boonart.errors import ConfigurationError
+from boonart.errors import BoonArtError, ConfigurationError
+from boonart.rpc.settings import ServingSettings
 from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.context import Context
+from boonart_services.gateway.grpc_search import Door
 from boonart_services.gateway.middleware import Guard
+from boonart_services.gateway.observed import Observed
 from boonart_services.gateway.routes import collections, health, page, search, why, works
 
 logger = logging.getLogger(__name__)
@@ -33,6 +37,7 @@ def create_app(
     on_ready: Callable[[], None] | None = None,
     on_failure: Callable[[BaseException], None] | None = None,
     settings: Settings | None = None,
+    serving: ServingSettings | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -43,18 +48,24 @@ def create_app(
         on_ready: called once the parts from `start` have answered a first query.
         on_failure: called with the error where `start` or that query failed.
         settings: limits, where there are no parts yet to read them from.
+        serving: how to listen for gRPC beside REST; None leaves gRPC out. Needs `start`.
+
+    Raises:
+        ConfigurationError: a certificate or token file that cannot be read.
     """
     here = Context(parts)
     limits = parts.settings if parts is not None else settings or Settings()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load(here, start, on_ready, on_failure)) if start else None
+        stopping = asyncio.Event()
+        living: asyncio.Task[None] | None = None
+        if start is not None:
+            living = asyncio.create_task(_live(here, app.state, start, serving, stopping, on_ready, on_failure))
         yield
-        if loading is not None:
-            await loading
-            if here.parts is not None:
-                await here.parts.close()
+        stopping.set()
+        if living is not None:
+            await living
 
     app = FastAPI(
         title="BoonArt",
@@ -65,27 +76,39 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = here
+    app.state.door = None
+    here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
     for part in (health, search, works, collections, page, why):
         app.include_router(part.router)
     page.install(app)
     # A picture in base64 is a third larger than the file, and the other fields need something too.
     app.add_middleware(Guard, most=limits.max_picture_bytes * 3 // 2)
+    app.add_middleware(Observed, metrics=here.metrics)
     openapi.install(app)
     return app
 
 
-async def _load(
+async def _live(
     here: Context,
+    state: State,
     start: Callable[[], Parts],
+    serving: ServingSettings | None,
+    stopping: asyncio.Event,
     on_ready: Callable[[], None] | None,
     on_failure: Callable[[BaseException], None] | None,
 ) -> None:
-    """Make the parts and prove that they work."""
+    """Open the door, make the parts, prove that they work, stay ready, and close all in the opposite order."""
     try:
+        if serving is not None:
+            state.door = Door(here, serving)
+            port = await state.door.open()
+            logger.info("gRPC listens on %s:%d, loading", serving.grpc_host, port)
         here.parts = await asyncio.to_thread(start)
+        await here.check_models()
         await here.check_ready()
     except Exception as error:
+        await _close(here, state)
         if on_failure is None:
             raise
         logger.debug("cannot serve", exc_info=True)
@@ -93,6 +116,35 @@ async def _load(
         return
     if on_ready is not None:
         on_ready()
+    if serving is not None:
+        await _stay_ready(here, state.door, serving.probe_interval, stopping)
+    await stopping.wait()
+    await _close(here, state)
+
+
+async def _close(here: Context, state: State) -> None:
+    if state.door is not None:
+        await state.door.close()
+    if here.parts is not None:
+        await here.parts.close()
+
+
+async def _stay_ready(here: Context, door: Door, interval: float, stopping: asyncio.Event) -> None:
+    """Keep the health status at what a real query says, until the end."""
+    ready = False
+    while not stopping.is_set():
+        try:
+            await here.check_ready()
+        except BoonArtError as error:
+            logger.log(logging.WARNING if ready else logging.DEBUG, "not ready: %s", error)
+        except Exception:
+            logger.exception("the probing query failed")
+        if here.ready != ready:
+            ready = here.ready
+            await door.set_serving(ready)
+            logger.info("ready" if ready else "not ready")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), interval if ready else min(1.0, interval))
 
 
 def check_port(host: str, port: int) -> None:
@@ -127,14 +179,43 @@ def address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
+class GatewayServer(uvicorn.Server):
+    """Says NOT_SERVING over gRPC as soon as it is told to stop, so that both doors close at the same time."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests under way."""
+        closing = None
+        if isinstance(app := self.config.app, FastAPI) and app.state.door is not None:
+            closing = asyncio.create_task(app.state.door.close())
+        await super().shutdown(sockets)
+        if closing is not None:
+            await closing
+
+
+@contextlib.contextmanager
+def _metrics(app: FastAPI, serving: ServingSettings | None) -> Iterator[None]:
+    """Prometheus's own port, where one is set; `/metrics` is there anyway."""
+    if serving is None or not serving.metrics_port:
+        yield
+        return
+    here: Context = app.state.context
+    stop = here.metrics.serve(serving.metrics_host, serving.metrics_port)
+    try:
+        yield
+    finally:
+        stop()
+
+
+def serve(settings: Settings, *, announce: Callable[[str], None], serving: ServingSettings | None = None) -> None:
     """Serve until interrupted. The port is taken first, then the models are loaded.
 
     Args:
         announce: called with the address once searches are answered.
+        serving: how to listen for gRPC beside REST, and where Prometheus reads; None leaves both out. The process's
+            own logging is then used for all.
 
     Raises:
-        ConfigurationError: the port is taken.
+        ConfigurationError: a port is taken, or a file of the settings cannot be read.
         BoonArtError: the parts could not be made.
     """
     listener = _listen(settings.host, settings.port)
@@ -150,13 +231,20 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         on_ready=lambda: announce(url),
         on_failure=fail,
         settings=settings,
+        serving=serving,
     )
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
     )
-    server = uvicorn.Server(config)
+    if serving is not None:
+        # Its messages then go through the root logger, as JSON lines like all others.
+        config.log_config = None
+        for name in ("uvicorn", "uvicorn.error"):
+            logging.getLogger(name).handlers.clear()
+            logging.getLogger(name).propagate = True
+    server = GatewayServer(config)
     # Ctrl-C is how one stops it, so it is no error; uvicorn raises it again after its orderly end.
-    with listener, contextlib.suppress(KeyboardInterrupt):
+    with listener, _metrics(app, serving), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if failures:
         raise failures[0]

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 TYPE_BASE = "urn:boonart:problem:"
 """Prefix of each problem's stable type; the rest is its code."""
 MEDIA_TYPE = "application/problem+json"
-API_PATHS = ("/v1", "/healthz", "/readyz", "/openapi.json", "/static")
+API_PATHS = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static")
 MOST_FAULTS = 20
 """Faults that one problem lists; a body of thousands of wrong values needs no answer of the same length."""
 

@@ -60,7 +60,7 @@ class QueryPictures:
             Overloaded: too many others wait.
         """
         budget = PictureBudget(file_bytes=most_bytes)
-        return await self._in_turn(lambda: decode(data, budget=budget))
+        return await self.in_turn(lambda: decode(data, budget=budget))
 
     async def keep(self, data: bytes, most_bytes: int) -> str:
         """Keep an uploaded picture for a while; returns the token under which it can be had.
@@ -76,7 +76,7 @@ class QueryPictures:
             forms = renditions(data, picture)
             return KeptPicture(forms.display, forms.thumbnail, forms.thumbnail_media_type, picture.original_size)
 
-        kept = await self._in_turn(prepare)
+        kept = await self.in_turn(prepare)
         token = secrets.token_urlsafe(12)
         self._kept[token] = kept
         while (
@@ -96,7 +96,12 @@ class QueryPictures:
         self._kept.move_to_end(token)
         return self._kept[token]
 
-    async def _in_turn(self, work: Callable[[], Result]) -> Result:
+    async def in_turn(self, work: Callable[[], Result]) -> Result:
+        """Run what decodes a picture in a worker thread, a few at a time.
+
+        Raises:
+            Overloaded: too many others wait.
+        """
         if self._waiting >= WAITING:
             raise Overloaded("Too many pictures are being searched with.", hint="Try again in a few seconds.")
         self._waiting += 1

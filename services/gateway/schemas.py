@@ -216,3 +216,6 @@ class Health(BaseModel):
     """State of the process."""
 
     status: Literal["ok", "ready"]
+    degraded: dict[str, str] = Field(
+        default_factory=dict, description="Stages that answers do without for now, with the reason."
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import numpy as np
@@ -13,13 +14,33 @@ import numpy as np
 from boonart.bootstrap import build_encoder, build_index, build_reranker
 from boonart.errors import BoonArtError, ConfigurationError, ModelNotAvailable
 from boonart.observability import Metrics
-from boonart.ports import Encoder, Reranker, WorkIndex
+from boonart.ports import Encoder, Features, Reranker, WorkIndex
 from boonart.rpc.process import run_process
 from boonart.rpc.v1 import reranker_pb2, reranker_pb2_grpc
 from boonart.settings import read_settings_as
 from boonart.works import REGIONS, ImageEmbedding, ModelCard, TextEmbedding
-from boonart_services.reranker.servicer import RerankerServicer
+from boonart_services.reranker.servicer import RerankerFigures, RerankerServicer
 from boonart_services.reranker.settings import RerankerSettings
+
+_FIGURES = {
+    "running": ("queue_depth", "Queries that are scored or wait for it."),
+    "queries": ("reranked_queries", "Queries scored so far."),
+    "candidates": ("reranked_candidates", "Candidates scored so far."),
+    "refused": ("refused_items", "Queries turned away because the queue was full."),
+}
+
+
+class Fetched:
+    """An index's features, counted: each is one that the reranker's bank did not hold."""
+
+    def __init__(self, index: WorkIndex) -> None:
+        self._index = index
+        self.count = 0
+
+    async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
+        """As `ports.WorkIndex.features`."""
+        self.count += len(point_ids)
+        return await self._index.features(collection, point_ids, side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,7 @@ class RerankerParts:
     encoder_card: ModelCard
     index: WorkIndex | None = None
     encoder: Encoder | None = None
+    fetched: Fetched | None = None
 
     async def close(self) -> None:
         """Release everything."""
@@ -59,7 +81,9 @@ class RerankerService:
     def register(self, server: grpc.aio.Server, fail: Callable[[BoonArtError], None]) -> None:
         """Add the servicer; see `rpc.process.Service`."""
         self._servicer = RerankerServicer(
-            max_candidates=self._settings.max_candidates, max_items=self._settings.max_items
+            max_candidates=self._settings.max_candidates,
+            max_items=self._settings.max_items,
+            max_queries=self._settings.max_queries,
         )
         reranker_pb2_grpc.add_RerankerServiceServicer_to_server(self._servicer, server)
 
@@ -67,6 +91,11 @@ class RerankerService:
         """Load the model; see `rpc.process.Service`."""
         self._parts = await asyncio.to_thread(self._build, self._settings)
         assert self._servicer is not None, "registered before it is loaded"
+        for attribute, (name, meaning) in _FIGURES.items():
+            metrics.watch(name, meaning, partial(_read_figure, self._servicer.figures, attribute))
+        fetched = self._parts.fetched
+        if fetched is not None:
+            metrics.watch("bank_misses", "Candidates whose features were fetched so far.", lambda: float(fetched.count))
         self._servicer.reranker = self._parts.reranker
 
     async def probe(self) -> None:
@@ -83,6 +112,10 @@ class RerankerService:
         """Release the model and the connections."""
         if self._parts is not None:
             await self._parts.close()
+
+
+def _read_figure(figures: RerankerFigures, attribute: str) -> float:
+    return float(getattr(figures, attribute))
 
 
 def build(settings: RerankerSettings) -> RerankerParts:
@@ -107,13 +140,14 @@ def build(settings: RerankerSettings) -> RerankerParts:
         )
     encoder = build_encoder(settings)
     index = build_index(settings)
-    reranker = build_reranker(settings, encoder, index)
+    fetched = Fetched(index)
+    reranker = build_reranker(settings, encoder, fetched)
     if reranker is None:
         raise ModelNotAvailable(
             f"There are no reranker weights for the encoder {encoder.card.id}.",
             hint="Train them (boonart train vitr), or leave this service out: answers are then in global order.",
         )
-    return RerankerParts(reranker, encoder.card, index, encoder)
+    return RerankerParts(reranker, encoder.card, index, encoder, fetched)
 
 
 def main() -> int:

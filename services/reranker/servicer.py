@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from boonart.errors import InvalidRequest, Unavailable
+from boonart.errors import InvalidRequest, Overloaded, Unavailable
 from boonart.ports import Reranker
 from boonart.rpc import mapping
 from boonart.rpc.channels import CONTRACT_VERSION, software_version
@@ -16,18 +17,38 @@ from boonart.works import Ranker
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@dataclass(slots=True)
+class RerankerFigures:
+    """What has happened so far; read by metrics.
+
+    Attributes:
+        running: queries that are scored or wait for it now.
+        queries: answered.
+        candidates: scored.
+        refused: queries turned away because the queue was full.
+    """
+
+    running: int = 0
+    queries: int = 0
+    candidates: int = 0
+    refused: int = 0
+
+
 class RerankerServicer(reranker_pb2_grpc.RerankerServiceServicer):
     """Answers Unavailable until it is given its reranker.
 
     Args:
         max_candidates: most candidates of one query.
         max_items: most pictures or texts to prepare in one call.
+        max_queries: most queries that are scored or wait for it; more are refused with Overloaded.
     """
 
-    def __init__(self, *, max_candidates: int, max_items: int) -> None:
+    def __init__(self, *, max_candidates: int, max_items: int, max_queries: int) -> None:
         self.reranker: Reranker | None = None
+        self.figures = RerankerFigures()
         self._max_candidates = max_candidates
         self._max_items = max_items
+        self._max_queries = max_queries
 
     async def PrepareImages(
         self, request: reranker_pb2.PrepareImagesRequest, context: Context
@@ -60,7 +81,16 @@ class RerankerServicer(reranker_pb2_grpc.RerankerServiceServicer):
         wanted = mapping.from_rerank_request(request)
         if wanted.ranker is Ranker.NONE:
             raise InvalidRequest("RANKER_NONE asks for no reranking; leave the call out.", field="ranker")
-        scores = await reranker.rerank(wanted)
+        if self.figures.running >= self._max_queries:
+            self.figures.refused += 1
+            raise Overloaded("The reranker's queue is full.", hint="Add rerankers, or ask for fewer candidates.")
+        self.figures.running += 1
+        try:
+            scores = await reranker.rerank(wanted)
+        finally:
+            self.figures.running -= 1
+        self.figures.queries += 1
+        self.figures.candidates += len(scores)
         return reranker_pb2.RerankResponse(
             scores=[mapping.to_rerank_score(score) for score in scores], model_id=reranker.card.id
         )

@@ -17,6 +17,8 @@ class RerankerSettings(Settings, ServingSettings):
     Attributes:
         max_candidates: most candidates of one query.
         max_items: most pictures or texts to prepare in one call.
+        max_queries: most queries that are scored or wait for it; more are refused, and answered in global order. A
+            gateway waits two seconds for its reranker, so that a longer queue would be worked off for nobody.
     """
 
     model_config = SettingsConfigDict(env_prefix="BOONART_", frozen=True, extra="ignore")
@@ -24,3 +26,4 @@ class RerankerSettings(Settings, ServingSettings):
     grpc_port: int = Field(default=50052, ge=0, le=65535)
     max_candidates: int = Field(default=1000, ge=1)
     max_items: int = Field(default=1024, ge=1)
+    max_queries: int = Field(default=128, ge=1)

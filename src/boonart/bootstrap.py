@@ -19,6 +19,7 @@ from boonart.settings import Settings
 if TYPE_CHECKING:
     from boonart.index.server_options import ServerOptions
     from boonart.rpc.channels import ChannelOptions, Credentials
+    from boonart.vitr.scoring import FeatureSource
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +91,12 @@ def build_index(settings: Settings, *, server_url: str = "") -> WorkIndex:
     return EdgeIndex(settings.collections_folder, server_url=server_url)
 
 
-def build_reranker(settings: Settings, encoder: Encoder, index: WorkIndex) -> Reranker | None:
-    """The reranker that fits the encoder, or None where there is none or none is wanted."""
+def build_reranker(settings: Settings, encoder: Encoder, index: FeatureSource) -> Reranker | None:
+    """The reranker that fits the encoder, or None where there is none or none is wanted.
+
+    Args:
+        index: where it finds the features of candidates.
+    """
     if settings.reranker == "none":
         return None
     if settings.reranker_url:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from boonart.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
@@ -28,7 +30,6 @@ else:
 _TRACER = "boonart"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the latency histograms' buckets, in seconds."""
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 _QUIET = ("httpx", "httpcore", "grpc")
 
 
@@ -54,6 +55,12 @@ def continued(headers: Mapping[str, str], name: str) -> Iterator[None]:
     tracer = trace.get_tracer(_TRACER)
     with tracer.start_as_current_span(name, context=propagate.extract(dict(headers)), kind=trace.SpanKind.SERVER):
         yield
+
+
+def rename_span(name: str) -> None:
+    """Give the current span the name that is known only now, such as that of the route that a request took."""
+    if _TRACES:
+        trace.get_current_span().update_name(name)
 
 
 def trace_headers() -> dict[str, str]:
@@ -164,13 +171,14 @@ class Metrics:
         self._degraded = Counter(
             "boonart_degraded", "Answers that were given without a stage.", ["stage"], registry=self.registry
         )
-        self._batches = Histogram(
-            "boonart_batch_size", "Items that shared a forward pass.", ["kind"], buckets=BATCHES, registry=self.registry
-        )
 
     @contextmanager
-    def request(self, method: str) -> Iterator[Callable[[str], None]]:
-        """Count and time one call; the body tells its result ("OK", or the name of an error) to what it is given."""
+    def request(self, method: str | Callable[[], str]) -> Iterator[Callable[[str], None]]:
+        """Count and time one call; the body tells its result ("ok", or the code of an error) to what it is given.
+
+        Args:
+            method: its name, or what gives it once the call is over.
+        """
         start = time.perf_counter()
         code = "cancelled"
 
@@ -183,8 +191,9 @@ class Metrics:
             yield set_code
         finally:
             self._running.dec()
-            self._requests.labels(method, code).inc()
-            self._seconds.labels(method).observe(time.perf_counter() - start)
+            name = method if isinstance(method, str) else method()
+            self._requests.labels(name, code).inc()
+            self._seconds.labels(name).observe(time.perf_counter() - start)
 
     def answer(self, stages: Mapping[str, float], degraded: Iterable[str]) -> None:
         """Record an answer's stages (milliseconds by name) and what was left out."""
@@ -192,10 +201,6 @@ class Metrics:
             self._stages.labels(stage).observe(milliseconds / 1000)
         for stage in degraded:
             self._degraded.labels(stage).inc()
-
-    def batch(self, kind: str, size: int) -> None:
-        """Record one forward pass over `size` items ("texts", "images")."""
-        self._batches.labels(kind).observe(size)
 
     def watch(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A gauge `boonart_<name>` that is read when somebody asks, such as a queue's depth."""
@@ -210,10 +215,21 @@ class Metrics:
         return generate_latest(self.registry).decode()
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve them over HTTP in a thread; returns what ends it."""
+        """Serve them over HTTP in a thread; returns what ends it.
+
+        Raises:
+            ConfigurationError: the address is taken or not of this machine.
+        """
         from prometheus_client import start_http_server
 
-        server, thread = start_http_server(port, addr=host, registry=self.registry)
+        try:
+            server, thread = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The metrics cannot be served on {host}:{port}: {error.strerror or error}.",
+                hint="Another process may use the port: set BOONART_METRICS_PORT, or 0 for none.",
+                field="metrics_port",
+            ) from error
 
         def stop() -> None:
             server.shutdown()

@@ -10,6 +10,7 @@ import yaml
 
 from boonart.observability import Metrics
 from boonart_services.encoder import main as encoder
+from boonart_services.reranker import main as reranker
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = ("_bucket", "_sum", "_count", "_total")
@@ -23,7 +24,8 @@ def dashboard() -> dict[str, Any]:
 
 def test_every_panel_asks_for_metrics_that_there_are(dashboard: dict[str, Any]) -> None:
     known = {metric.name for metric in Metrics().registry.collect()}
-    known |= {f"boonart_{name}" for name, _ in encoder._FIGURES.values()} | {"boonart_ready"}
+    watched = {name for name, _ in [*encoder._FIGURES.values(), *reranker._FIGURES.values()]}
+    known |= {f"boonart_{name}" for name in watched | {"bank_misses", "ready"}}
     asked = set()
     for panel in dashboard["panels"]:
         assert panel["title"]

@@ -56,21 +56,19 @@ def test_requests_are_counted_by_result_also_when_they_fail() -> None:
     assert "boonart_requests_running 0.0" in text
 
 
-def test_answers_batches_and_gauges() -> None:
+def test_answers_and_gauges() -> None:
     metrics = Metrics()
     metrics.answer({"encode": 20.0, "rerank": 40.0}, {"rerank": "too slow"})
-    metrics.batch("texts", 12)
     depth = [3.0]
     metrics.watch("queue_depth", "What waits.", lambda: depth[0])
     depth[0] = 7.0
     text = metrics.text()
     assert 'boonart_stage_seconds_sum{stage="encode"} 0.02' in text
     assert 'boonart_degraded_total{stage="rerank"} 1.0' in text
-    assert 'boonart_batch_size_bucket{kind="texts",le="16.0"} 1.0' in text
     assert "boonart_queue_depth 7.0" in text
 
 
 def test_two_processes_worth_of_metrics_do_not_meet() -> None:
     one, other = Metrics(), Metrics()
-    one.batch("texts", 1)
-    assert 'boonart_batch_size_count{kind="texts"}' not in other.text()
+    one.answer({}, ["rerank"])
+    assert 'boonart_degraded_total{stage="rerank"}' not in other.text()

@@ -40,6 +40,10 @@ async def within(seconds: float) -> AsyncIterator[None]:
     except TimeoutError as error:
         if not scope.expired():
             raise
-        raise DeadlineExceeded(f"No answer within the {allowed:.2g} s allowed.") from error
+        raise DeadlineExceeded(
+            f"No answer within the {allowed:.2g} s allowed.",
+            hint="Try again later, or allow more time.",
+            retry_after=2.0,
+        ) from error
     finally:
         _ends_at.reset(token)

@@ -1,6 +1,8 @@
 """The gateway as a process: the port first, alive at once, ready when it is, and an orderly end."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +23,7 @@ SERVE = [sys.executable, "-m", "boonart_services.gateway"]
 
 
 def environment(home: Path, port: int, **given: str) -> dict[str, str]:
-    values = {"HOME": str(home), "ENCODER": "fake", "RERANKER": "none", "PORT": str(port), **given}
+    values = {"HOME": str(home), "ENCODER": "fake", "RERANKER": "none", "PORT": str(port), "GRPC_PORT": "0", **given}
     return os.environ | {f"BOONART_{name}": value for name, value in values.items()}
 
 
@@ -62,8 +64,13 @@ async def test_it_lives_gets_ready_and_ends_in_order(tmp_path: Path, end: signal
         _, log = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode in {0, -signal.SIGTERM}
+    assert process.returncode == 0
     assert f"ready at {url}" in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {line["service"] for line in lines} == {"boonart-gateway"}
+    (request,) = [line for line in lines if line["message"].startswith("POST /v1/search 200")]
+    assert re.fullmatch("[0-9a-f]{32}", request["trace_id"])
+    assert "red" not in request["message"], "what people ask is not written down"
     assert "Traceback" not in log
     # Its lock is free again, and nothing is lost.
     index = EdgeIndex(tmp_path / "collections")

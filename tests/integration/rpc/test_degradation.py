@@ -127,6 +127,20 @@ async def test_a_slow_reranker_is_given_up_and_its_work_cancelled() -> None:
     assert (slow.begun, slow.finished) == (1, 0)
 
 
+async def test_a_full_reranker_refuses_at_once_and_the_search_goes_on() -> None:
+    model, slow = FakeEncoder(), FakeReranker(pause=1.0)
+    async with batching(model) as encoder, reranker_server(slow, max_queries=2) as server:
+        reranker = RemoteReranker(server.url)
+        await reranker.refresh()
+        search = Search(encoder, as_index(ColourIndex(model)), reranker)
+        answers = await asyncio.gather(*(search.run(QUERY) for _ in range(6)))
+        await reranker.close()
+    assert slow.begun == 2
+    assert sum(answer.degraded == {} for answer in answers) == 2
+    refused = [answer.degraded["rerank"] for answer in answers if answer.degraded]
+    assert refused == ["The reranker's queue is full."] * 4
+
+
 async def test_an_encoder_that_is_away_leaves_the_words_and_comes_back() -> None:
     model = FakeEncoder()
     port = free_port()

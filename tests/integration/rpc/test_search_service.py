@@ -48,11 +48,11 @@ async def gateway(
         search = Search(encoder, index, reranker, rerank_deadline=0.3)
         values = Settings(home=tmp_path, **settings)  # type: ignore[arg-type]
         parts = Parts(values, encoder, index, reranker, OnePicture(), search)
-        metrics = Metrics()
-        server = search_server(Context(parts), serving_settings(), metrics)
+        here = Context(parts)
+        server = search_server(here, serving_settings())
         port = await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", ChannelOptions().arguments()) as channel:
-            yield search_pb2_grpc.SearchServiceStub(channel), metrics
+            yield search_pb2_grpc.SearchServiceStub(channel), here.metrics
         await server.stop()
 
 
@@ -158,7 +158,7 @@ async def test_works_pictures_and_collections(tmp_path: Path) -> None:
 
 
 async def test_a_gateway_that_loads_is_unavailable() -> None:
-    server = search_server(Context(), serving_settings(), Metrics())
+    server = search_server(Context(), serving_settings())
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
