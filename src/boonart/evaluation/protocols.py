@@ -19,6 +19,7 @@ import numpy.typing as npt
 from boonart.encoders.catalogue import load_encoder
 from boonart.encoders.pictures import decode
 from boonart.errors import SourceError
+from boonart.evaluation.relations import expected_calibration_error
 from boonart.evaluation.retrieval import (
     BoolArray,
     best_ranks,
@@ -28,7 +29,7 @@ from boonart.evaluation.retrieval import (
 )
 from boonart.ports import EncoderModel, Features, Reranker, RerankRequest
 from boonart.vitr.weights import load_reranker
-from boonart.works import Candidate, Float32Array, ImageEmbedding, Ranker, TextEmbedding, Work
+from boonart.works import Candidate, Float32Array, ImageEmbedding, Ranker, RerankScore, TextEmbedding, Work
 
 if TYPE_CHECKING:
     from boonart.evaluation.datasets import Captioned, CollectionWork
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 BATCH = 32
 Advance = Callable[[int], None]
+Judge = Callable[[int, Sequence[RerankScore]], None]
+FIRST_PAGE = 10
+"""Hits of a query whose relevance is held against the truth: the first that a user reads. All candidates together
+would nearly all be wrong and rightly said to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class PairSet:
     def __len__(self) -> int:
         """Things to encode."""
         return len(self.images) + len(self.texts)
+
+    @property
+    def relevant(self) -> BoolArray:
+        """(M, N) bool, True where picture n is text m's."""
+        return np.asarray(self.owners[:, None] == np.arange(len(self.images)), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +182,14 @@ def reranked(
     candidates: int,
     collection: str,
     advance: Advance = lambda done: None,
+    judge: Judge = lambda row, hits: None,
 ) -> Float32Array:
     """(Q, N) scores in the order that a user would see: reranked candidates first, then the global order.
 
     Args:
         similarities: (Q, N) cosines of each query with each item.
         collection: keeps the features of the two directions apart in the reranker's bank.
+        judge: told of each query's row and its reranked candidates, best first.
     """
 
     async def run() -> Float32Array:
@@ -189,6 +201,7 @@ def reranked(
             ]
             scores = await reranker.rerank(RerankRequest(collection, query, proposed, ranker))
             ranked = sorted(scores, key=lambda score: -score.score)
+            judge(row, ranked)
             for position, score in enumerate(ranked):
                 # Above every cosine, and in the reranker's order.
                 ordered[row, int(score.point_id)] = 2.0 + len(ranked) - position
@@ -198,6 +211,40 @@ def reranked(
     return asyncio.run(run())
 
 
+class Calibration:
+    """Collects how relevant the first hits were said to be, and whether they were right."""
+
+    def __init__(self) -> None:
+        self._stated: list[float] = []
+        self._right: list[bool] = []
+
+    def judge(self, relevant: BoolArray) -> Judge:
+        """What `reranked` tells of its hits.
+
+        Args:
+            relevant: (Q, N), True where item n is right for query q.
+        """
+
+        def judge(row: int, hits: Sequence[RerankScore]) -> None:
+            for hit in hits[:FIRST_PAGE]:
+                if hit.relevance is not None:
+                    self._stated.append(hit.relevance)
+                    self._right.append(bool(relevant[row, int(hit.point_id)]))
+
+        return judge
+
+    def figures(self) -> dict[str, float]:
+        """`calibration.error`, 0 to 1, and the mean stated and found shares; nothing where nothing was stated."""
+        if not self._stated:
+            return {}
+        stated, right = np.array(self._stated), np.array(self._right)
+        return {
+            "calibration.error": expected_calibration_error(stated, right),
+            "calibration.stated": float(stated.mean()),
+            "calibration.right": float(right.mean()),
+        }
+
+
 def recall_figures(forward: Float32Array, backward: Float32Array, pairs: PairSet) -> dict[str, float]:
     """Recall both ways.
 
@@ -205,7 +252,7 @@ def recall_figures(forward: Float32Array, backward: Float32Array, pairs: PairSet
         forward: (M, N) scores of pictures for each text.
         backward: (N, M) scores of texts for each picture.
     """
-    relevant: BoolArray = pairs.owners[:, None] == np.arange(len(pairs.images))
+    relevant = pairs.relevant
     figures = {f"text_to_image.{name}": value for name, value in recall(best_ranks(forward, relevant)).items()}
     figures |= {f"image_to_text.{name}": value for name, value in recall(best_ranks(backward, relevant.T)).items()}
     figures["sum_of_recalls"] = sum(figures.values())
@@ -240,7 +287,7 @@ def run_protocol(
         extend: called with the number of further steps when reranking makes the run longer.
 
     Returns:
-        The figures, and the ids of the models by kind.
+        The figures, with `calibration.error` where the ranker states a relevance, and the ids of the models by kind.
 
     Raises:
         ModelNotAvailable: the encoder or the reranker asked for is not on this machine.
@@ -250,6 +297,7 @@ def run_protocol(
     forward = encoded.similarities
     backward = np.ascontiguousarray(forward.T)
     models = {"encoder": model.card.id}
+    calibration = Calibration()
     if ranker is not Ranker.NONE:
         features = ArrayFeatures()
         reranker = load_reranker(
@@ -264,9 +312,10 @@ def run_protocol(
         asyncio.run(features.prepare(reranker, encoded))
         order = partial(reranked, reranker, ranker=ranker, candidates=candidates, advance=advance)
         extend(len(encoded.texts) + (len(encoded.images) if relevant is None else 0))
-        forward = order(encoded.texts, forward, collection="pictures")
+        right = relevant if relevant is not None else pairs.relevant
+        forward = order(encoded.texts, forward, collection="pictures", judge=calibration.judge(right))
         if relevant is None:
-            backward = order(encoded.images, backward, collection="texts")
-    if relevant is not None:
-        return subject_figures(forward, relevant), models
-    return recall_figures(forward, backward, pairs), models
+            backward = order(encoded.images, backward, collection="texts", judge=calibration.judge(right.T))
+        asyncio.run(reranker.close())
+    figures = subject_figures(forward, relevant) if relevant is not None else recall_figures(forward, backward, pairs)
+    return figures | calibration.figures(), models

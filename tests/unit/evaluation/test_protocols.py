@@ -11,6 +11,7 @@ from boonart.encoders.fake import FakeEncoder
 from boonart.errors import SourceError
 from boonart.evaluation.datasets import Captioned, CollectionWork
 from boonart.evaluation.protocols import (
+    Calibration,
     captioned_pairs,
     described_pairs,
     encode_pairs,
@@ -71,6 +72,33 @@ def test_reranked_candidates_stand_above_the_rest() -> None:
         collection="pictures",
     )
     assert np.argsort(-ordered[0]).tolist() == [1, 0, 3, 2]
+
+
+class Sure(Upside):
+    """States a relevance: 0.9 for the first two candidates, 0.1 for the others."""
+
+    async def rerank(self, request: RerankRequest) -> list[RerankScore]:
+        return [
+            RerankScore(candidate.point_id, -place, relevance=0.9 if place < 2 else 0.1)
+            for place, candidate in enumerate(request.candidates)
+        ]
+
+
+def test_the_stated_relevance_of_the_first_hits_is_held_against_the_truth() -> None:
+    similarities = np.array([np.linspace(1, 0, 20)] * 2, np.float32)
+    relevant = np.zeros((2, 20), dtype=np.bool_)
+    relevant[:, 0] = True
+    calibration = Calibration()
+    options = {"ranker": Ranker.DEFAULT, "candidates": 20, "collection": "pictures"}
+    queries = FakeEncoder().encode_texts(["red", "blue"])
+    reranked(Sure(), queries, similarities, judge=calibration.judge(relevant), **options)  # type: ignore[arg-type]
+    figures = calibration.figures()
+    # Of ten hits two are stated at 0.9, half of them right; eight at 0.1, none of them right.
+    assert figures["calibration.error"] == pytest.approx(0.2 * 0.4 + 0.8 * 0.1)
+    assert figures["calibration.right"] == pytest.approx(0.1)
+    silent = Calibration()
+    reranked(Upside(), queries, similarities, judge=silent.judge(relevant), **options)  # type: ignore[arg-type]
+    assert silent.figures() == {}
 
 
 def test_subjects_are_measured_by_precision() -> None:
