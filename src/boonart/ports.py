@@ -161,6 +161,21 @@ class WorkIndex(Protocol):
             WorkNotFound: no such work, or it has no such vector.
         """
 
+    async def vectors(self, collection: str, work_ids: Sequence[str], name: str) -> Mapping[str, Float32Array]:
+        """The stored vectors "image" or "description" of these works, (D,) each, by work id; missing ones left out."""
+
+    async def fields(self, collection: str) -> Mapping[str, str]:
+        """What can be filtered on: "keyword", "text", "integer", "float" or "boolean", by the field's name."""
+
+    async def facet(
+        self, collection: str, field: str, *, limit: int, where: Filter | None = None
+    ) -> list[tuple[str | int | bool, int]]:
+        """The commonest values of a field among the works under the filter, with their exact counts, most first.
+
+        Raises:
+            InvalidFilter: no such field, or one whose values are not counted.
+        """
+
     async def search(
         self,
         collection: str,

@@ -186,6 +186,14 @@ class Exists:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """The text of the payload field holds all words of this text, in any order and case."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of these hold."""
 
@@ -206,7 +214,7 @@ class Not:
     filter: Filter
 
 
-Filter = Equals | OneOf | Range | Exists | And | Or | Not
+Filter = Equals | OneOf | Range | Exists | Words | And | Or | Not
 
 
 # --- a query and its answer ------------------------------------------------------------------------------

@@ -232,6 +232,10 @@ def rest_app(engine: Engine, api_key: str) -> FastAPI:
     async def count(name: str, request: models.CountRequest) -> JSONResponse:
         return answer(await client.count(name, request.filter, exact=bool(request.exact)))
 
+    @route("/collections/{name}/facet", methods=["POST"])
+    async def facet(name: str, request: models.FacetRequest) -> JSONResponse:
+        return answer(await client.facet(name, request.key, request.filter, limit=request.limit or 10))
+
     @route("/collections/{name}/points/query", methods=["POST"])
     async def query(name: str, request: models.QueryRequest) -> JSONResponse:
         return answer(await engine.query(name, request))
@@ -369,6 +373,17 @@ class Points(points_service_pb2_grpc.PointsServicer):
     async def Count(self, request: Any) -> Any:
         found = await self.engine.client.count(request.collection_name, _filter(request), exact=request.exact)
         return grpc.CountResponse(result=grpc.CountResult(count=found.count))
+
+    @answered
+    async def Facet(self, request: Any) -> Any:
+        client, name = self.engine.client, request.collection_name
+        found = await client.facet(name, request.key, _filter(request), limit=request.limit)
+        values = [
+            grpc.FacetValue(**{"integer_value" if isinstance(hit.value, int) else "string_value": hit.value})
+            for hit in found.hits
+        ]
+        hits = [grpc.FacetHit(value=value, count=hit.count) for value, hit in zip(values, found.hits, strict=True)]
+        return grpc.FacetResponse(hits=hits)
 
     @answered
     async def Query(self, request: Any) -> Any:

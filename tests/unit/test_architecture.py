@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "observability"},
     {"works"},
     {"ports"},
-    {"records", "manifests"},
+    {"records", "manifests", "dates"},
     {"search", "indexing", "upkeep"},
     {"reindexing"},
     {"encoders", "vitr", "index", "rpc"},

@@ -235,6 +235,39 @@ class EdgeIndex:
 
         return await asyncio.to_thread(vector)
 
+    async def vectors(self, collection: str, work_ids: Sequence[str], name: str) -> Mapping[str, Float32Array]:
+        """The stored vectors "image" or "description" of these works, (D,) each, by work id; missing ones left out."""
+        self._check_name(name)
+        ids = {point_id(collection, work_id): work_id for work_id in work_ids}
+
+        def vectors() -> dict[str, Float32Array]:
+            records = self._shard(collection)[1].retrieve(list(ids), vectors=[name], payload=[])
+            return {
+                ids[point]: np.asarray(record.vector[name], dtype=np.float32)
+                for point, record in records.items()
+                if record.vector and name in record.vector
+            }
+
+        return await asyncio.to_thread(vectors)
+
+    async def fields(self, collection: str) -> Mapping[str, str]:
+        """What can be filtered on: the kind by the field's name."""
+
+        def kinds() -> dict[str, str]:
+            return {name: field.kind.value for name, field in self._shard(collection)[1].fields.items()}
+
+        return await asyncio.to_thread(kinds)
+
+    async def facet(
+        self, collection: str, field: str, *, limit: int, where: Filter | None = None
+    ) -> list[tuple[str | int | bool, int]]:
+        """The commonest values of a field, with their exact counts, most first.
+
+        Raises:
+            InvalidFilter: no such field, or one whose values are not counted.
+        """
+        return await asyncio.to_thread(lambda: self._shard(collection)[1].facet(field, limit, where))
+
     async def search(
         self,
         collection: str,

@@ -146,6 +146,10 @@ class EdgeDialect:
         """The field is there and not empty."""
         return edge.Filter(must_not=[edge.IsEmptyCondition(path)])
 
+    def words(self, path: str, text: str) -> edge.Filter:
+        """The field holds all words of the text."""
+        return self._field(path, match=edge.MatchText(text))
+
     def all_of(self, conditions: Sequence[edge.Filter]) -> edge.Filter:
         """All conditions hold."""
         return edge.Filter(must=list(conditions))

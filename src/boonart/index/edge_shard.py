@@ -24,6 +24,7 @@ from boonart.index.schema import (
     SCHEMA_VERSION,
     Field,
     check_vectors,
+    countable,
     extra_field,
     to_candidate,
 )
@@ -157,6 +158,14 @@ class Shard:
             params=edge.SearchParams(exact=exact, hnsw_ef=max(_MIN_EF, 2 * limit)),
         )
         return self._query(request)
+
+    def facet(self, name: str, limit: int, where: Filter | None) -> list[tuple[str | int | bool, int]]:
+        """The commonest values of a field, with their counts."""
+        field = countable(name, self.fields)
+        request = edge.FacetRequest(field.path, limit=limit, exact=True, filter=self.compile(where))
+        with self.reading() as shard:
+            found = [(hit.value, int(hit.count)) for hit in shard.facet(request).hits]
+        return sorted(found, key=lambda item: (-item[1], str(item[0])))
 
     def search_keywords(self, text: str, limit: int, where: Filter | None) -> list[Candidate]:
         """The works that fit the text's words best."""

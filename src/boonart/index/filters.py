@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from boonart.errors import InvalidFilter
 from boonart.index.schema import Field, FieldKind
-from boonart.works import And, Equals, Exists, Filter, Not, OneOf, Or, Range
+from boonart.works import And, Equals, Exists, Filter, Not, OneOf, Or, Range, Words
 
 MAX_DEPTH = 16
 """Deepest nesting of and, or and not: nobody writes more by hand, and the engine recurses over it."""
@@ -34,6 +34,9 @@ class Dialect(Protocol[Condition]):
 
     def exists(self, path: str) -> Condition:
         """The field is there and not empty."""
+
+    def words(self, path: str, text: str) -> Condition:
+        """The field holds all words of the text."""
 
     def all_of(self, conditions: Sequence[Condition]) -> Condition:
         """All conditions hold."""
@@ -80,7 +83,7 @@ def _known(name: str, fields: Mapping[str, Field]) -> Field:
     return field
 
 
-def _leaf(where: Equals | OneOf | Range | Exists, field: Field, dialect: Dialect[Condition]) -> Condition:
+def _leaf(where: Equals | OneOf | Range | Exists | Words, field: Field, dialect: Dialect[Condition]) -> Condition:
     if isinstance(where, Equals):
         _check_type(where.field, field.kind, where.value)
         if isinstance(where.value, float):
@@ -92,6 +95,10 @@ def _leaf(where: Equals | OneOf | Range | Exists, field: Field, dialect: Dialect
         return _one_of(where, field, dialect)
     if isinstance(where, Range):
         return _within(where, field, dialect)
+    if isinstance(where, Words):
+        if field.kind not in {FieldKind.KEYWORD, FieldKind.TEXT}:
+            raise InvalidFilter(f"{where.field!r} holds no words.", field=f"filter.{where.field}")
+        return dialect.words(field.path, where.text)
     return dialect.exists(field.path)
 
 

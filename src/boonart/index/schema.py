@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from boonart.errors import InvalidRequest, ModelMismatch, WorkIndexError
+from boonart.dates import parse_years
+from boonart.errors import InvalidFilter, InvalidRequest, ModelMismatch, WorkIndexError
 from boonart.manifests import SCHEMA_VERSION
 from boonart.works import Candidate, IndexedWork, Manifest, StoredPicture, Work
 
@@ -88,6 +89,8 @@ FIELDS: Mapping[str, Field] = {
     "licence": Field("licence", FieldKind.KEYWORD, indexed=False),
     "width": Field("picture.width", FieldKind.INTEGER, indexed=False),
     "height": Field("picture.height", FieldKind.INTEGER, indexed=False),
+    "date_from": Field("years.from", FieldKind.INTEGER),
+    "date_to": Field("years.to", FieldKind.INTEGER),
     "description_composed": Field("description_composed", FieldKind.BOOLEAN, indexed=False),
 }
 """Filterable fields of every collection; each collection adds the `extra` fields that its works have."""
@@ -155,6 +158,8 @@ def to_payload(indexed: IndexedWork, manifest: Manifest) -> dict[str, Any]:
     payload: dict[str, Any] = {name: getattr(work, name) for name in _WORK_TEXTS if getattr(work, name)}
     if work.subjects:
         payload["subjects"] = list(work.subjects)
+    if (years := parse_years(work.date)) is not None:
+        payload["years"] = {"from": years.earliest, "to": years.latest}
     if work.extra:
         payload["extra"] = {key: _storable(value) for key, value in work.extra.items()}
     if indexed.picture.key:
@@ -193,6 +198,25 @@ def to_candidate(point_id: str, payload: Mapping[str, Any], score: float = 0.0) 
         ),
         description_composed=bool(payload.get("description_composed", False)),
     )
+
+
+def countable(name: str, fields: Mapping[str, Field]) -> Field:
+    """The field whose values can be counted.
+
+    Raises:
+        InvalidFilter: no such field, or one whose values are not counted.
+    """
+    field = fields.get(name) or fields.get(f"extra.{name}")
+    if field is None or not field.indexed or field.kind in {FieldKind.TEXT, FieldKind.FLOAT}:
+        known = [
+            key for key, item in fields.items() if item.indexed and item.kind not in {FieldKind.TEXT, FieldKind.FLOAT}
+        ]
+        raise InvalidFilter(
+            f"The values of {name[:80]!r} cannot be counted.",
+            hint=f"Fields that can: {', '.join(sorted(known))}.",
+            field="facets",
+        )
+    return field
 
 
 def check_vectors(indexed: IndexedWork, manifest: Manifest) -> None:

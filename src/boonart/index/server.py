@@ -25,7 +25,7 @@ from boonart.errors import (
 from boonart.index import server_engine as engine
 from boonart.index.filters import compile_filter
 from boonart.index.keywords import query_vector
-from boonart.index.schema import KEYWORDS, SCHEMA_VERSION, Field, check_vectors, to_candidate
+from boonart.index.schema import KEYWORDS, SCHEMA_VERSION, Field, check_vectors, countable, to_candidate
 from boonart.index.server_calls import Connection, missing
 from boonart.index.server_names import Names
 from boonart.index.server_options import ServerOptions
@@ -201,6 +201,41 @@ class QdrantServerIndex:
         if name not in vectors:
             raise WorkNotFound(f"The work {work_id[:80]!r} in {collection!r} has no {name} vector.")
         return np.asarray(vectors[name], dtype=np.float32)
+
+    async def vectors(self, collection: str, work_ids: Sequence[str], name: str) -> Mapping[str, Float32Array]:
+        """The stored vectors "image" or "description" of these works, (D,) each, by work id; missing ones left out."""
+        self._check_name(name)
+        ids = {point_id(collection, work_id): work_id for work_id in work_ids}
+        found = await self._retrieve(collection, list(ids), payload=False, vectors=[name])
+        stored: dict[str, Any] = {point: record.vector or {} for point, record in found.items()}
+        return {
+            ids[point]: np.asarray(vectors[name], dtype=np.float32)
+            for point, vectors in stored.items()
+            if name in vectors
+        }
+
+    async def fields(self, collection: str) -> Mapping[str, str]:
+        """What can be filtered on: the kind by the field's name."""
+        known = await self._describe(collection)
+        return {name: field.kind.value for name, field in known.fields.items()}
+
+    async def facet(
+        self, collection: str, field: str, *, limit: int, where: Filter | None = None
+    ) -> list[tuple[str | int | bool, int]]:
+        """The commonest values of a field, with their exact counts, most first.
+
+        Raises:
+            InvalidFilter: no such field, or one whose values are not counted.
+            Unavailable: Qdrant is down, slow or full.
+        """
+        path = countable(field, (await self._describe(collection)).fields).path
+        condition = await self._compile(collection, where)
+        name = self._names.target(collection)
+        result = await self._qdrant.read(
+            lambda client: client.facet(name, path, facet_filter=condition, limit=limit, exact=True), collection
+        )
+        found = [(hit.value, hit.count) for hit in result.hits]
+        return sorted(found, key=lambda item: (-item[1], str(item[0])))
 
     async def search(
         self,

@@ -232,6 +232,10 @@ class ServerDialect:
         """The field is there and not empty."""
         return models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=path))])
 
+    def words(self, path: str, text: str) -> models.Filter:
+        """The field holds all words of the text."""
+        return self._field(path, match=models.MatchText(text=text))
+
     def all_of(self, conditions: Sequence[models.Filter]) -> models.Filter:
         """All conditions hold."""
         return models.Filter(must=list(conditions))

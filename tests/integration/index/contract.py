@@ -30,6 +30,7 @@ from boonart.works import (
     Or,
     Range,
     StoredPicture,
+    Words,
     Work,
     point_id,
 )
@@ -386,3 +387,55 @@ class IndexContract:
             await index.count("one")
         await index.create("one", FULL)
         assert await index.count("one") == 0
+
+    async def test_many_vectors_come_at_once(self, index: WorkIndex) -> None:
+        works = made_works(6)
+        await index.create("tate", PLAIN)
+        await index.upsert("tate", works)
+        found = await index.vectors("tate", ["w00001", "w00004", "nobody"], "description")
+        assert list(found) == ["w00001"], "the fifth work has no description"
+        assert works[1].description is not None
+        np.testing.assert_allclose(found["w00001"], works[1].description, atol=1e-6)
+
+    async def test_its_fields_and_their_kinds_are_told(self, index: WorkIndex) -> None:
+        await index.create("tate", PLAIN)
+        await index.upsert("tate", made_works(3))
+        fields = await index.fields("tate")
+        assert fields["artist"] == "keyword"
+        assert fields["description"] == "text"
+        assert fields["date_from"] == "integer"
+        assert fields["extra.on loan"] == "boolean"
+
+    async def test_values_are_counted_under_the_filter(self, index: WorkIndex) -> None:
+        await index.create("tate", PLAIN)
+        await index.upsert("tate", made_works(20))
+        assert await index.facet("tate", "artist", limit=2) == [("Constable", 7), ("Turner", 7)]
+        where = Equals("room", 1)
+        assert await index.facet("tate", "subjects", limit=9, where=where) == [
+            ("nature > animals: mammals > cow", 5),
+            ("places > p1", 5),
+        ]
+        assert await index.facet("tate", "room", limit=9, where=Equals("artist", "Blake")) == [
+            (1, 2),
+            (2, 2),
+            (0, 1),
+            (3, 1),
+        ]
+        for name in ("height_cm", "description", "nothing", "source_url"):
+            with pytest.raises(InvalidFilter, match="artist"):
+                await index.facet("tate", name, limit=9)
+
+    async def test_dates_are_ranges_of_years(self, index: WorkIndex) -> None:
+        await index.create("tate", PLAIN)
+        await index.upsert("tate", made_works(40))
+        # "c.1810" may be any year from 1805 to 1815.
+        overlapping = And((Range("date_to", minimum=1815), Range("date_from", maximum=1815)))
+        assert await index.count("tate", overlapping) == 11
+
+    async def test_words_are_found_in_a_field(self, index: WorkIndex) -> None:
+        await index.create("tate", PLAIN)
+        await index.upsert("tate", made_works(20))
+        assert await index.count("tate", Words("title", "Title 10")) == 1
+        assert await index.count("tate", Words("description", "cow")) == 16
+        with pytest.raises(InvalidFilter, match="no words"):
+            await index.count("tate", Words("room", "one"))
