@@ -60,7 +60,14 @@ def build(settings: Settings, *, server_url: str = "") -> Parts:
     pictures = FilePictureStore(settings.pictures_folder)
     wanted = reranker is None and settings.reranker != "none"
     no_reranker = f"there are no reranker weights for the encoder {encoder.card.id}" if wanted else ""
-    search = Search(encoder, index, reranker, no_reranker=no_reranker)
+    search = Search(
+        encoder,
+        index,
+        reranker,
+        rerank_deadline=settings.rerank_deadline,
+        encode_deadline=settings.encode_deadline,
+        no_reranker=no_reranker,
+    )
     return Parts(settings, encoder, index, reranker, pictures, search)
 
 

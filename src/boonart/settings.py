@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         host, port: where the gateway listens.
         max_picture_bytes: largest picture file accepted, in bytes.
         request_deadline: seconds within which a search must be answered.
+        encode_deadline: seconds of these that the encoder may take for a text; then the works that share its words are
+            given.
+        rerank_deadline: seconds of these that the reranker may take; then the global order is given.
         bank_bytes: memory that the reranker may use for features, in bytes.
         qdrant_api_key, qdrant_api_key_file: the key that Qdrant asks for, or a file with it.
         qdrant_*: how to talk to Qdrant and how new collections are laid out there; each is described in
@@ -64,6 +67,8 @@ class Settings(BaseSettings):
     default_collection: str = ""
     max_picture_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     request_deadline: float = Field(default=10.0, gt=0)
+    encode_deadline: float = Field(default=5.0, gt=0)
+    rerank_deadline: float = Field(default=2.0, gt=0)
     bank_bytes: int = Field(default=2 * 1024**3, ge=0)
     encoder_url: str = ""
     reranker_url: str = ""

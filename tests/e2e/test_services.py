@@ -301,6 +301,7 @@ async def test_one_query_is_one_trace_through_the_services_and_their_logs(start:
         (ENCODER, {"BOONART_ENCODER_URL": "grpc://other:50051"}, 1, "an encoder itself"),
         (["-m", "boonart_services.reranker"], {}, 1, "BOONART_ENCODER_URL"),
         (["-m", "boonart_services.reranker"], {"BOONART_RERANKER": "none"}, 1, "for another or for none"),
+        (["-m", "boonart_services.reranker"], {"BOONART_ENCODER_URL": "encoder:50051"}, 1, "has no scheme"),
     ],
 )
 def test_settings_that_cannot_work_end_the_process_with_a_reason(
