@@ -10,7 +10,7 @@ CHROMIUM ?= /usr/bin/chromium
 # Bytes of disk that the environment and the demo need together.
 NEEDED_GIB := 9
 
-.PHONY: help demo serve test lint typecheck unit integration e2e sample bench proto format clean check-machine browser
+.PHONY: help demo serve test lint typecheck unit integration e2e compose-smoke sample bench proto format clean check-machine browser
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -64,6 +64,9 @@ integration: $(VENV)/.installed-dev ## the tests with real engines
 
 e2e: $(VENV)/.installed-dev browser ## the tests with whole processes and a real browser
 	@$(BIN)/python -m pytest -q tests/e2e
+
+compose-smoke: $(VENV)/.installed ## the compose stack on a machine with a Docker engine: build, start, search, kill, restart
+	@$(BIN)/python tests/e2e/compose_smoke.py
 
 bench: $(VENV)/.installed ## speed of queries and of ingest, as ratios within one run
 	@$(BIN)/boonart bench query && $(BIN)/boonart bench ingest

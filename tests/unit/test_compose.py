@@ -266,7 +266,7 @@ def test_the_gpu_file_gives_encoders_and_rerankers_a_gpu_and_nothing_else(
         if name.startswith(("encoder", "reranker")):
             (device,) = service["deploy"]["resources"]["reservations"]["devices"]
             assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
-            assert "/cu" in service["build"]["args"]["TORCH_INDEX"]
+            assert service["build"]["args"] == {"TORCH_INDEX": ""}, "pip's own index has CUDA in it"
             assert service["environment"]["BOONART_DEVICE"] == "cuda"
             assert service["image"].endswith("-cuda"), "it would replace the image without CUDA"
             assert service.get("profiles") == base["services"][name].get("profiles")
@@ -352,7 +352,26 @@ def test_pytorch_is_where_a_model_runs_and_nowhere_else(path: Path) -> None:
     runs_a_model = path.parent.name in ("encoder", "reranker")
     assert ("torch" in re.sub(r"(?m)^#.*$", "", text)) == runs_a_model
     if runs_a_model:
-        assert re.search(r"^ARG TORCH_INDEX=.+/cpu$", text, re.MULTILINE), "without an argument, no CUDA"
+        assert re.search(r"^ARG TORCH_INDEX$", text, re.MULTILINE), "who builds names the index, or pip's own is asked"
+        for install in re.findall(r"pip install .+", text):
+            assert '${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"}' in install
+
+
+def test_no_package_index_is_named() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = re.compile(rb"https?://[a-z0-9.-]*(?:pypi|pythonhosted|download\.pytorch)[a-z0-9.-]*")
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.suffix not in (".webp", ".png", ".safetensors", ".woff2"):
+            assert not named.search(path.read_bytes()), name
+
+
+@pytest.mark.parametrize("index", ["", "https://index.example/cpu"])
+def test_the_shell_gives_pip_the_index_only_where_there_is_one(index: str) -> None:
+    option = '${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"}'
+    command = ["sh", "-c", f"printf '%s|' install {option} torch"]
+    said = subprocess.run(command, env={"TORCH_INDEX": index}, capture_output=True, text=True, check=True).stdout
+    assert said == ("install|--extra-index-url|https://index.example/cpu|torch|" if index else "install|torch|")
 
 
 def test_health_checks_ask_the_port_that_is_served(services: dict[str, dict[str, Any]]) -> None:

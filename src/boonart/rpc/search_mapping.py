@@ -24,6 +24,7 @@ from boonart.works import (
     Range,
     StoredPicture,
     Target,
+    Words,
     Work,
 )
 
@@ -109,6 +110,8 @@ def to_filter(where: Filter) -> search_pb2.Filter:
             return search_pb2.Filter(range=bounds)
         case Exists(field):
             return search_pb2.Filter(exists=search_pb2.ExistsFilter(field=field))
+        case Words(field, text):
+            return search_pb2.Filter(words=search_pb2.WordsFilter(field=field, text=text))
         case And(filters):
             return search_pb2.Filter(all=search_pb2.FilterGroup(filters=[to_filter(part) for part in filters]))
         case Or(filters):
@@ -141,6 +144,8 @@ def from_filter(message: search_pb2.Filter, *, depth: int = 0) -> Filter:
             )
         case "exists":
             return Exists(message.exists.field)
+        case "words":
+            return Words(message.words.field, message.words.text)
         case "all":
             return And(tuple(from_filter(part, depth=depth + 1) for part in message.all.filters))
         case "any":

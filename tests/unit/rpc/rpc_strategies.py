@@ -22,6 +22,7 @@ from boonart.works import (
     StoredPicture,
     TextEmbedding,
     WordMap,
+    Words,
     Work,
 )
 
@@ -110,6 +111,7 @@ leaves = (
     | st.builds(OneOf, texts, st.lists(texts | integers, max_size=3).map(tuple))
     | st.builds(Range, texts, st.none() | numbers, st.none() | numbers)
     | st.builds(Exists, texts)
+    | st.builds(Words, texts, texts)
 )
 filters = st.recursive(
     leaves,

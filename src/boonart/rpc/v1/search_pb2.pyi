@@ -152,6 +152,7 @@ class Filter(_message.Message):
     ALL_FIELD_NUMBER: _builtins.int
     ANY_FIELD_NUMBER: _builtins.int
     NOT_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def equals(self) -> Global___EqualsFilter: ...
     @_builtins.property
@@ -168,6 +169,8 @@ class Filter(_message.Message):
     def any(self) -> Global___FilterGroup:
         """At least one of these holds."""
 
+    @_builtins.property
+    def words(self) -> Global___WordsFilter: ...
     def __init__(
         self,
         *,
@@ -177,12 +180,13 @@ class Filter(_message.Message):
         exists: Global___ExistsFilter | None = ...,
         all: Global___FilterGroup | None = ...,
         any: Global___FilterGroup | None = ...,
+        words: Global___WordsFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "any", b"any", "condition", b"condition", "equals", b"equals", "exists", b"exists", "not", b"not", "one_of", b"one_of", "range", b"range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "any", b"any", "condition", b"condition", "equals", b"equals", "exists", b"exists", "not", b"not", "one_of", b"one_of", "range", b"range", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "any", b"any", "condition", b"condition", "equals", b"equals", "exists", b"exists", "not", b"not", "one_of", b"one_of", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "any", b"any", "condition", b"condition", "equals", b"equals", "exists", b"exists", "not", b"not", "one_of", b"one_of", "range", b"range", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_condition: _TypeAlias = _typing.Literal["equals", "one_of", "range", "exists", "all", "any", "not"]  # noqa: Y015
+    _WhichOneofReturnType_condition: _TypeAlias = _typing.Literal["equals", "one_of", "range", "exists", "all", "any", "not", "words"]  # noqa: Y015
     _WhichOneofArgType_condition: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_condition) -> _WhichOneofReturnType_condition | None: ...
 
@@ -346,6 +350,30 @@ class ExistsFilter(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExistsFilter: _TypeAlias = ExistsFilter  # noqa: Y015
+
+@_typing.final
+class WordsFilter(_message.Message):
+    """The text of the field holds all words of this text, in any order and case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WordsFilter: _TypeAlias = WordsFilter  # noqa: Y015
 
 @_typing.final
 class Work(_message.Message):
