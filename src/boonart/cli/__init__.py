@@ -22,6 +22,7 @@ from boonart.cli import (
     sample,
     search,
     serve,
+    snapshots,
     table2,
     train,
 )
@@ -49,6 +50,7 @@ table2.register(paper.app)
 app.add_typer(paper.app, name="paper")
 bench_rerank.register(bench.app)
 app.add_typer(bench.app, name="bench")
+app.add_typer(snapshots.app, name="snapshots")
 
 
 def main() -> None:
