@@ -53,8 +53,11 @@ def hit_json(collection: str, hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "score": hit.score,
         "global_score": hit.global_score,
+        "collection": hit.collection or collection,
+        "matched_by": list(hit.matched_by),
         "work": work_json(hit.work),
     }
+    collection = hit.collection or collection
     for name in ("relation_score", "relevance"):
         if (value := getattr(hit, name)) is not None:
             body[name] = value
@@ -72,7 +75,7 @@ def hit_json(collection: str, hit: Hit) -> dict[str, Any]:
 
 def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_ms: float) -> dict[str, Any]:
     """An answer, with the stages that the gateway added."""
-    return {
+    body: dict[str, Any] = {
         "collection": collection,
         "target": answer.target.value,
         "ranker": answer.ranker.value,
@@ -82,3 +85,9 @@ def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_
         "degraded": dict(answer.degraded),
         "models": dict(answer.models),
     }
+    if answer.facets:
+        body["facets"] = {
+            name: [{"value": item.value, "count": item.count} for item in values]
+            for name, values in answer.facets.items()
+        }
+    return body

@@ -68,6 +68,26 @@ class FieldRange(Strict):
     lte: Number | None = None
 
 
+class FieldWords(Strict):
+    """A field whose text must hold all these words, in any order and case."""
+
+    field: FieldName
+    text: Annotated[Encodable, Field(min_length=1, max_length=1000)]
+
+
+class Dates(Strict):
+    """Years of which the work's date must possibly be one, both included; a bound that is left out is open."""
+
+    from_: Annotated[int, Field(strict=True, ge=-10_000, le=10_000)] | None = Field(default=None, alias="from")
+    to: Annotated[int, Field(strict=True, ge=-10_000, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Dates:
+        if not self.model_fields_set:
+            raise ValueError("a date has a bound: from, to or both")
+        return self
+
+
 class FieldPresence(Strict):
     """A field that must be there and not empty."""
 
@@ -87,11 +107,13 @@ class FilterTree(Strict):
     in_: FieldValues | None = Field(default=None, alias="in")
     range: FieldRange | None = None
     exists: FieldPresence | None = None
+    words: FieldWords | None = None
+    date: Dates | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> FilterTree:
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
-            raise ValueError("a filter has exactly one of and, or, not, eq, in, range, exists")
+            raise ValueError("a filter has exactly one of and, or, not, eq, in, range, exists, words, date")
         return self
 
     def compiled(self, depth: int = 1) -> works.Filter:
@@ -120,6 +142,10 @@ class FilterTree(Strict):
             return works.Range(self.range.field, self.range.gte, self.range.lte)
         if self.exists is not None:
             return works.Exists(self.exists.field)
+        if self.words is not None:
+            return works.Words(self.words.field, self.words.text)
+        if self.date is not None:
+            return _overlapping(self.date)
         raise InvalidFilter("The filter is empty.", field="filter")
 
     def places(self, at: tuple[str | int, ...] = ("filter",)) -> Iterator[tuple[str, tuple[str | int, ...]]]:
@@ -129,6 +155,17 @@ class FilterTree(Strict):
                 yield from part.places((*at, name, number))
         if self.not_ is not None:
             yield from self.not_.places((*at, "not"))
-        for name, leaf in (("eq", self.eq), ("in", self.in_), ("range", self.range), ("exists", self.exists)):
+        leaves = {"eq": self.eq, "in": self.in_, "range": self.range, "exists": self.exists, "words": self.words}
+        for name, leaf in leaves.items():
             if leaf is not None:
                 yield leaf.field, (*at, name, "field")
+
+
+def _overlapping(dates: Dates) -> works.Filter:
+    """Works whose years overlap these: "c.1810", which may be 1805 to 1815, is found from 1812 on."""
+    bounds: list[works.Filter] = []
+    if dates.from_ is not None:
+        bounds.append(works.Range("date_to", minimum=dates.from_))
+    if dates.to is not None:
+        bounds.append(works.Range("date_from", maximum=dates.to))
+    return works.And(tuple(bounds))

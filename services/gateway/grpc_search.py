@@ -39,7 +39,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     async def Search(self, request: search_pb2.SearchRequest, context: GrpcContext) -> search_pb2.SearchResponse:
         """The works, or descriptions, that fit."""
-        collection = await self._here.collection(request.collection)
+        collection = "" if request.collections else await self._here.collection(request.collection)
         budget = PictureBudget(file_bytes=self._here.wired().settings.max_picture_bytes)
         read = partial(search_mapping.from_search_request, request, decode=partial(decode, budget=budget))
         # A picture waits for its turn, as over REST: decoding one takes a processor and memory.

@@ -8,7 +8,8 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from boonart.search import MAX_CANDIDATES, MAX_LIMIT, MAX_TEXT
-from boonart.works import Ranker, Target
+from boonart.search.queries import MAX_COLLECTIONS, MAX_FACETS, MAX_PARTS
+from boonart.works import FacetScope, Mode, Ranker, Target
 from boonart_services.gateway.filters import Encodable, FilterTree, Strict
 
 FILTER_EXAMPLE: dict[str, JsonValue] = {
@@ -43,10 +44,48 @@ class SearchOptions(Strict):
     rerank: Ranker = Field(default=Ranker.DEFAULT, description="How candidates are put in order.")
     min_relevance: float = Field(default=0.0, ge=0.0, le=1.0, description="Leave out hits below this relevance.")
     explain: bool = Field(default=False, description="Add a 7 x 7 map for each word to each hit.")
+    mode: Mode = Field(default=Mode.VECTOR, description="How candidates are found: by meaning, by words, or by both.")
+    keyword_weight: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=100.0,
+        description="Weight of the keyword list beside the vector list in hybrid mode.",
+    )
+    diversity: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="Towards 1, hits that look like those before them move down."
+    )
+    per_artist: int = Field(default=0, ge=0, le=MAX_LIMIT, description="Most hits by one artist; 0 for no limit.")
+    facet_scope: FacetScope = Field(
+        default=FacetScope.FILTERED,
+        description="Which works facets count: all that the filter lets pass, or the candidates of the query.",
+    )
+    cursor: str = Field(default="", max_length=1000, description="`next_cursor` of the page before, for the next one.")
+
+
+class QueryPartBody(Strict):
+    """One of several things to search with; exactly one of text, image and like."""
+
+    text: Encodable = Field(default="", json_schema_extra={"maxLength": MAX_TEXT, "pattern": r"\S"})
+    image: str = Field(default="", json_schema_extra={"contentEncoding": "base64", "minLength": 1})
+    like: WorkId = Field(default="", json_schema_extra={"minLength": 1})
+    weight: float = Field(
+        default=1.0, ge=-100.0, le=100.0, description="How much it counts; below 0 it leads away from what it names."
+    )
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["image"]}, {"required": ["like"]}]},
+    )
+
+
+FieldList = Annotated[
+    list[Annotated[Encodable, Field(min_length=1, max_length=200)]],
+    Field(max_length=MAX_FACETS, description="Fields whose values are counted; `century` counts dates."),
+]
 
 
 class SearchRequest(SearchOptions):
-    """A search by text, by picture or by an existing work; exactly one of the three."""
+    """A search by text, by picture, by an existing work, or by several of them; exactly one of the four."""
 
     text: Encodable = Field(
         default="",
@@ -62,30 +101,50 @@ class SearchRequest(SearchOptions):
     like: WorkId = Field(
         default="", description="Id of a work to find similar ones to.", json_schema_extra={"minLength": 1}
     )
+    query: list[QueryPartBody] = Field(
+        default_factory=list,
+        description="Several things at once, with weights.",
+        json_schema_extra={"minItems": 1, "maxItems": MAX_PARTS},
+    )
+    collections: list[CollectionName] = Field(
+        default_factory=list, max_length=MAX_COLLECTIONS, description="Several collections to search at once."
+    )
+    facets: FieldList = Field(default_factory=list)
     filter: FilterTree | None = None
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "oneOf": [{"required": ["text"]}, {"required": ["image"]}, {"required": ["like"]}],
+            "oneOf": [
+                {"required": ["text"]},
+                {"required": ["image"]},
+                {"required": ["like"]},
+                {"required": ["query"]},
+            ],
             "examples": [
                 {"collection": "sample", "text": "a man sitting with his dog", "limit": 5},
                 {"collection": "sample", "text": "a boat on a stormy sea", "filter": FILTER_EXAMPLE},
                 {"collection": "sample", "like": "sample-0001"},
+                {
+                    "collection": "sample",
+                    "query": [{"like": "sample-0001"}, {"text": "in the snow"}, {"text": "a rider", "weight": -0.5}],
+                },
+                {"collection": "sample", "text": "John Constable", "mode": "hybrid", "facets": ["artist", "century"]},
             ],
         },
     )
 
     @property
     def given(self) -> list[str]:
-        """Which of the three ways to ask are there."""
-        return [name for name in ("text", "image", "like") if name in self.model_fields_set]
+        """Which of the four ways to ask are there."""
+        return [name for name in ("text", "image", "like", "query") if name in self.model_fields_set]
 
 
 class ImageSearchForm(SearchOptions):
     """A search by an uploaded picture."""
 
     image: UploadFile = Field(description="The picture file, in any common format.")
+    facets: str = Field(default="", max_length=4000, description="Names of fields, separated by commas.")
     filter: str = Field(default="", max_length=100_000, description="As in `POST /v1/search`, written as JSON.")
 
 
@@ -137,12 +196,23 @@ class HitBody(BaseModel):
     global_score: float = Field(description="Cosine of the global vectors.")
     relation_score: float | None = Field(default=None, description="The relation network's own score.")
     relevance: float | None = Field(default=None, description="Probability that the hit is right, 0 to 1.")
+    collection: str = Field(description="Where the work is.")
+    matched_by: list[str] = Field(
+        description='What found it: "vector", "keyword", and "exact" where its id, title or artist is the query.'
+    )
     work: WorkBody
     picture: PictureBody | None = None
     explanation: list[WordMapBody] | None = None
     description_composed: bool | None = Field(
         default=None, description="True where a template made the description from other fields of the record."
     )
+
+
+class FacetCountBody(BaseModel):
+    """A value of a field and how many works hold it."""
+
+    value: str | int | bool
+    count: int
 
 
 class SearchResponse(BaseModel):
@@ -152,6 +222,8 @@ class SearchResponse(BaseModel):
     target: Target
     ranker: Ranker
     hits: list[HitBody]
+    facets: dict[str, list[FacetCountBody]] | None = None
+    next_cursor: str | None = Field(default=None, description="For the next page; left out on the last one.")
     took_ms: float
     stages: dict[str, float] = Field(description="Milliseconds by stage.")
     degraded: dict[str, str] = Field(description="Stages that were left out, with the reason.")

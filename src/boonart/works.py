@@ -237,12 +237,47 @@ class Ranker(StrEnum):
     ROLE = "role"
 
 
+class Mode(StrEnum):
+    """How candidates are found."""
+
+    VECTOR = "vector"
+    KEYWORD = "keyword"
+    HYBRID = "hybrid"
+
+
+class FacetScope(StrEnum):
+    """Which works a facet counts: all that the filter lets pass, or the candidates of the query."""
+
+    FILTERED = "filtered"
+    CANDIDATES = "candidates"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPart:
+    """One of several things that a query is made of. Exactly one of `text`, `picture` and `work_id` is given.
+
+    Attributes:
+        weight: how much it counts; below 0 it leads away from what it names.
+    """
+
+    text: str = ""
+    picture: Picture | None = None
+    work_id: str = ""
+    weight: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One search. Exactly one of `text`, `picture` and `work_id` is given.
+    """One search. Exactly one of `text`, `picture`, `work_id` and `parts` is given.
 
     Attributes:
         target: None means: works for a text or a work, descriptions for a picture.
+        parts: several texts, pictures and works at once, such as a painting and "in the snow".
+        collections: several collections to search at once; then `collection` is empty.
+        keyword_weight: how much the keyword list counts against the vector list in hybrid mode, above 0.
+        diversity: 0 leaves the order; towards 1, hits that look like those before them move down.
+        per_artist: at most so many hits by one artist; 0 for no limit.
+        facets: fields whose values are counted.
         candidates: how many works the global search hands to the reranker.
         min_relevance: hits below this calibrated relevance are left out, 0..1.
         explain: ask for each word's map.
@@ -259,6 +294,14 @@ class Query:
     where: Filter | None = None
     min_relevance: float = 0.0
     explain: bool = False
+    parts: tuple[QueryPart, ...] = ()
+    collections: tuple[str, ...] = ()
+    mode: Mode = Mode.VECTOR
+    keyword_weight: float = 1.0
+    diversity: float = 0.0
+    per_artist: int = 0
+    facets: tuple[str, ...] = ()
+    facet_scope: FacetScope = FacetScope.FILTERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +373,8 @@ class Hit:
 
     Attributes:
         description_composed: the description was made by a template from other fields.
+        collection: where the work is.
+        matched_by: what found it: "vector", "keyword", and "exact" where its id, title or artist is the query.
     """
 
     rank: int
@@ -341,6 +386,16 @@ class Hit:
     relevance: float | None = None
     explanation: tuple[WordMap, ...] = ()
     description_composed: bool = False
+    collection: str = ""
+    matched_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCount:
+    """A value of a field and how many works hold it."""
+
+    value: str | int | bool
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +415,7 @@ class Answer:
     stages: Mapping[str, float]
     degraded: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    facets: Mapping[str, tuple[FacetCount, ...]] = field(default_factory=dict)
 
 
 # --- what is stored --------------------------------------------------------------------------------------

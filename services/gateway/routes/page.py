@@ -20,6 +20,9 @@ from boonart_services.gateway.views import Asked, View, to_results
 
 router = APIRouter(include_in_schema=False)
 
+KEYWORD_WEIGHT = 0.3
+"""What words count on the page beside meaning: enough for titles and names, too little to push a picture that shows
+what is asked for out of the candidates."""
 WEB = Path(__file__).parents[1] / "web"
 
 
@@ -125,6 +128,8 @@ async def _search(here: Context, view: View) -> None:
         picture=picture,
         limit=asked.shown,
         min_relevance=asked.min_relevance,
+        mode=works.Mode.HYBRID if by_text else works.Mode.VECTOR,
+        keyword_weight=KEYWORD_WEIGHT,
     )
     answer, took = await here.search(query)
     view.results = to_results(answer, asked, view.collection, took)

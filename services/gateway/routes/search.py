@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -12,12 +14,20 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from boonart.errors import InvalidFilter, InvalidQuery
-from boonart.works import Picture, Query
+from boonart.search import MAX_LIMIT
+from boonart.works import Query, QueryPart
+from boonart_services.gateway import cursors
 from boonart_services.gateway.answers import answer_json
-from boonart_services.gateway.context import context
+from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.filters import FilterTree
 from boonart_services.gateway.problems import documented, pointer
-from boonart_services.gateway.schemas import ImageSearchForm, SearchOptions, SearchRequest, SearchResponse
+from boonart_services.gateway.schemas import (
+    ImageSearchForm,
+    QueryPartBody,
+    SearchOptions,
+    SearchRequest,
+    SearchResponse,
+)
 
 router = APIRouter(
     prefix="/v1",
@@ -35,15 +45,27 @@ router = APIRouter(
 
 @router.post("/search", operation_id="search", response_model=SearchResponse)
 async def search(request: Request, body: SearchRequest) -> JSONResponse:
-    """Find works by a text, a picture or an existing work; or descriptions by a picture."""
+    """Find works, or descriptions, by a text, a picture, an existing work, or several of them with weights."""
     given = body.given
     if len(given) > 1:
         raise InvalidQuery(f"The query has {' and '.join(given)}.", hint="Give exactly one of them.", field=given[1])
-    if not given or not getattr(body, given[0]).strip():
+    empty = not given or not body.query if given == ["query"] else not given or not getattr(body, given[0]).strip()
+    if empty:
         raise InvalidQuery("The query is empty.", hint="Give a text, an image or a work to be like.", field="text")
     start = time.perf_counter()
-    picture = await context(request).decode(_from_base64(body.image)) if body.image else None
-    return await _answer(request, body, body.text, picture, body.like, body.filter, start)
+    here = context(request)
+    parts = tuple([await _part(here, part, number) for number, part in enumerate(body.query)])
+    asked = Query(
+        collection="",
+        text=body.text,
+        picture=await here.decode(_from_base64(body.image, "image")) if body.image else None,
+        work_id=body.like,
+        parts=parts,
+        collections=tuple(body.collections),
+        facets=tuple(body.facets),
+    )
+    pictured = bool(body.image) or any(part.picture is not None for part in parts)
+    return await _answer(request, body, asked, body.filter, start, pictured)
 
 
 @router.post("/search/image", operation_id="search_by_image", response_model=SearchResponse)
@@ -55,43 +77,65 @@ async def search_by_image(
     if not data:
         raise InvalidQuery("The picture is empty.", hint="Send the file's bytes in the field image.", field="image")
     start = time.perf_counter()
-    picture = await context(request).decode(data)
-    return await _answer(request, form, "", picture, "", _filter_from_json(form.filter), start)
+    facets = tuple(name.strip() for name in form.facets.split(",") if name.strip())
+    asked = Query(collection="", picture=await context(request).decode(data), facets=facets)
+    request.state.picture_digest = hashlib.blake2b(data, digest_size=12).hexdigest()
+    return await _answer(request, form, asked, _filter_from_json(form.filter), start, True)
+
+
+async def _part(here: Context, part: QueryPartBody, number: int) -> QueryPart:
+    picture = None
+    if part.image:
+        picture = await here.decode(_from_base64(part.image, f"query.{number}.image"))
+    return QueryPart(part.text, picture, part.like, part.weight)
 
 
 async def _answer(
-    request: Request,
-    options: SearchOptions,
-    text: str,
-    picture: Picture | None,
-    like: str,
-    tree: FilterTree | None,
-    start: float,
+    request: Request, options: SearchOptions, asked: Query, tree: FilterTree | None, start: float, pictured: bool
 ) -> JSONResponse:
+    """Answer what is asked, with the options, from the cursor's place on."""
     decoded = time.perf_counter()
     here = context(request)
-    collection = await here.collection(options.collection)
-    query = Query(
+    if asked.collections and options.collection:
+        raise InvalidQuery("The query has collection and collections.", hint="Give one of them.", field="collections")
+    collection = "" if asked.collections else await here.collection(options.collection)
+    digest = cursors.digest(
+        {
+            **options.model_dump(mode="json", exclude={"image"} if isinstance(options, ImageSearchForm) else None),
+            "picture": getattr(request.state, "picture_digest", ""),
+            "collection": collection,
+        }
+    )
+    place = cursors.read(options.cursor, digest)
+    query = replace(
+        asked,
         collection=collection,
-        text=text,
-        picture=picture,
-        work_id=like,
         target=options.target,
-        limit=options.limit,
+        # One more tells whether there is another page.
+        limit=min(MAX_LIMIT, place.given + options.limit + 1),
         candidates=options.candidates,
         rerank=options.rerank,
         where=tree.compiled() if tree else None,
         min_relevance=options.min_relevance,
         explain=options.explain,
+        mode=options.mode,
+        keyword_weight=options.keyword_weight,
+        diversity=options.diversity,
+        per_artist=options.per_artist,
+        facet_scope=options.facet_scope,
     )
     try:
         answer, _ = await here.search(query)
     except InvalidFilter as error:
         raise _placed(error, tree) from error
-    stages = {**({"decode": 1000 * (decoded - start)} if picture is not None else {}), **answer.stages}
+    rest = place.rest(answer.hits)
+    page = rest[: options.limit]
+    stages = {**({"decode": 1000 * (decoded - start)} if pictured else {}), **answer.stages}
     took = 1000 * (time.perf_counter() - start)
     timing = ", ".join(f"{name};dur={value:.1f}" for name, value in [*stages.items(), ("total", took)])
-    body: dict[str, Any] = answer_json(answer, collection, stages, took)
+    body: dict[str, Any] = answer_json(replace(answer, hits=tuple(page)), collection, stages, took)
+    if len(rest) > len(page) > 0:
+        body["next_cursor"] = cursors.write(place.after(page), digest)
     return JSONResponse(body, headers={"Server-Timing": timing})
 
 
@@ -122,7 +166,7 @@ def _filter_from_json(text: str) -> FilterTree | None:
         ) from error
 
 
-def _from_base64(text: str) -> bytes:
+def _from_base64(text: str, field: str) -> bytes:
     """The bytes of a base64 text.
 
     Raises:
@@ -132,5 +176,5 @@ def _from_base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidQuery(
-            f"image is not base64: {error}.", hint="Encode the picture file's bytes.", field="image"
+            f"image is not base64: {error}.", hint="Encode the picture file's bytes.", field=field
         ) from error

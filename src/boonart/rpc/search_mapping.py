@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from boonart.errors import InvalidFilter, InvalidQuery, InvalidRequest
 from boonart.ports import CollectionInfo
@@ -13,14 +13,18 @@ from boonart.works import (
     Answer,
     Equals,
     Exists,
+    FacetCount,
+    FacetScope,
     Filter,
     Hit,
     Manifest,
+    Mode,
     Not,
     OneOf,
     Or,
     Picture,
     Query,
+    QueryPart,
     Range,
     StoredPicture,
     Target,
@@ -36,6 +40,19 @@ TARGETS = {
     Target.DESCRIPTIONS: search_pb2.TARGET_DESCRIPTIONS,
 }
 _TARGET_OF = {number: target for target, number in TARGETS.items()}
+MODES = {
+    Mode.VECTOR: search_pb2.MODE_VECTOR,
+    Mode.KEYWORD: search_pb2.MODE_KEYWORD,
+    Mode.HYBRID: search_pb2.MODE_HYBRID,
+}
+SCOPES = {
+    FacetScope.FILTERED: search_pb2.FACET_SCOPE_FILTERED,
+    FacetScope.CANDIDATES: search_pb2.FACET_SCOPE_CANDIDATES,
+}
+_MODE_OF = {number: mode for mode, number in MODES.items()} | {search_pb2.MODE_UNSPECIFIED: Mode.VECTOR}
+_SCOPE_OF = {number: scope for scope, number in SCOPES.items()} | {
+    search_pb2.FACET_SCOPE_UNSPECIFIED: FacetScope.FILTERED
+}
 _QUERY = Query("")
 
 Scalar = str | int | float | bool
@@ -44,11 +61,14 @@ Scalar = str | int | float | bool
 # --- queries ---------------------------------------------------------------------------------------------
 
 
-def to_search_request(query: Query, picture_file: bytes = b"") -> search_pb2.SearchRequest:
+def to_search_request(
+    query: Query, picture_file: bytes = b"", part_files: Sequence[bytes] = ()
+) -> search_pb2.SearchRequest:
     """A query as a message.
 
     Args:
         picture_file: bytes of the file that `query.picture` was decoded from: pictures travel as files here.
+        part_files: the same for those parts that have a picture, in their order.
     """
     message = search_pb2.SearchRequest(
         collection=query.collection,
@@ -59,7 +79,25 @@ def to_search_request(query: Query, picture_file: bytes = b"") -> search_pb2.Sea
         where=to_filter(query.where) if query.where is not None else None,
         min_relevance=query.min_relevance,
         explain=query.explain,
+        collections=query.collections,
+        mode=MODES[query.mode],
+        keyword_weight=query.keyword_weight,
+        diversity=query.diversity,
+        per_artist=query.per_artist,
+        facets=query.facets,
+        facet_scope=SCOPES[query.facet_scope],
     )
+    files = iter(part_files)
+    for part in query.parts:
+        made = message.parts.add(weight=part.weight)
+        if part.picture is not None:
+            made.picture = next(files)
+        elif part.work_id:
+            made.work_id = part.work_id
+        else:
+            made.text = part.text
+    if query.parts:
+        return message
     if query.picture is not None:
         message.picture = picture_file
     elif query.work_id:
@@ -82,6 +120,11 @@ def from_search_request(message: search_pb2.SearchRequest, decode: Callable[[byt
     """
     if message.target not in _TARGET_OF:
         raise InvalidQuery(f"target is {message.target}, which this version does not know.", field="target")
+    if message.mode not in _MODE_OF:
+        raise InvalidQuery(f"mode is {message.mode}, which this version does not know.", field="mode")
+    if message.facet_scope not in _SCOPE_OF:
+        number = message.facet_scope
+        raise InvalidQuery(f"facet_scope is {number}, which this version does not know.", field="facet_scope")
     return Query(
         collection=message.collection,
         text=message.text,
@@ -94,6 +137,23 @@ def from_search_request(message: search_pb2.SearchRequest, decode: Callable[[byt
         where=from_filter(message.where) if message.HasField("where") else None,
         min_relevance=message.min_relevance,
         explain=message.explain,
+        parts=tuple(_from_part(part, decode) for part in message.parts),
+        collections=tuple(message.collections),
+        mode=_MODE_OF[message.mode],
+        keyword_weight=message.keyword_weight if message.HasField("keyword_weight") else _QUERY.keyword_weight,
+        diversity=message.diversity,
+        per_artist=message.per_artist,
+        facets=tuple(message.facets),
+        facet_scope=_SCOPE_OF[message.facet_scope],
+    )
+
+
+def _from_part(message: search_pb2.QueryPart, decode: Callable[[bytes], Picture]) -> QueryPart:
+    return QueryPart(
+        text=message.text,
+        picture=decode(message.picture) if message.WhichOneof("query") == "picture" else None,
+        work_id=message.work_id,
+        weight=message.weight if message.HasField("weight") else 1.0,
     )
 
 
@@ -269,6 +329,9 @@ def to_hit(hit: Hit) -> search_pb2.Hit:
         relation_score=hit.relation_score,
         relevance=hit.relevance,
         explanation=[mapping.to_word_map(word_map) for word_map in hit.explanation],
+        description_composed=hit.description_composed,
+        collection=hit.collection,
+        matched_by=hit.matched_by,
     )
 
 
@@ -287,6 +350,9 @@ def from_hit(message: search_pb2.Hit) -> Hit:
         relation_score=message.relation_score if message.HasField("relation_score") else None,
         relevance=message.relevance if message.HasField("relevance") else None,
         explanation=tuple(mapping.from_word_map(word_map, "explanation") for word_map in message.explanation),
+        description_composed=message.description_composed,
+        collection=message.collection,
+        matched_by=tuple(message.matched_by),
     )
 
 
@@ -299,6 +365,13 @@ def to_search_response(answer: Answer) -> search_pb2.SearchResponse:
         stages=dict(answer.stages),
         degraded=dict(answer.degraded),
         models=dict(answer.models),
+        facets=[
+            search_pb2.Facet(
+                field=name,
+                counts=[search_pb2.FacetCount(value=to_value(item.value), count=item.count) for item in counts],
+            )
+            for name, counts in answer.facets.items()
+        ],
     )
 
 
@@ -318,7 +391,13 @@ def from_search_response(message: search_pb2.SearchResponse) -> Answer:
         stages=dict(message.stages),
         degraded=dict(message.degraded),
         models=dict(message.models),
+        facets={facet.field: tuple(_from_count(count) for count in facet.counts) for facet in message.facets},
     )
+
+
+def _from_count(message: search_pb2.FacetCount) -> FacetCount:
+    value = from_value(message.value)
+    return FacetCount(int(value) if isinstance(value, float) else value, message.count)
 
 
 def to_collection(info: CollectionInfo) -> search_pb2.Collection:

@@ -12,19 +12,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from boonart import observability
 from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable, WorkNotFound
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
-from boonart.search.queries import check
+from boonart.search.facets import count_facets
+from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly
+from boonart.search.ordering import cut, merge, to_hits, vary
+from boonart.search.queries import Wording, check, parts_of, positive_text
 from boonart.works import (
     Answer,
     Candidate,
+    FacetCount,
+    Filter,
     Float32Array,
     Hit,
     ImageEmbedding,
+    Mode,
     ModelCard,
     Query,
+    QueryPart,
     Ranker,
     RerankScore,
     Target,
@@ -37,6 +46,8 @@ RERANK_DEADLINE = 2.0
 """Seconds the reranker may take before the global order is given instead."""
 ENCODE_DEADLINE = 5.0
 """Seconds the encoder may take for a text before the works that share its words are given instead."""
+VANISHING = 1e-3
+"""Length below which a weighted sum of vectors of length 1 has no direction worth following."""
 _NAMED = (Ranker.LATE, Ranker.VITR, Ranker.ROLE)
 """Rankers that one asks for by name: an answer without them says why."""
 
@@ -99,7 +110,7 @@ class Search:
 
         Raises:
             InvalidQuery: empty, too long, or contradictory.
-            InvalidFilter: a filter on a field that is not stored.
+            InvalidFilter: a filter or facet on a field that is not stored.
             CollectionNotFound: no such collection.
             ModelMismatch: other models made the collection.
             WorkNotFound: `work_id` is not in it.
@@ -107,43 +118,66 @@ class Search:
             Unavailable: the index cannot answer now, or the encoder cannot and the query has no words to go by.
         """
         target = check(query)
+        if not query.collections:
+            return await self._run_one(query, target)
+        names = dict.fromkeys(query.collections)
+        each = [replace(query, collection=name, collections=(), per_artist=0, target=target) for name in names]
+        return merge(query, await asyncio.gather(*(self._run_one(one, target) for one in each)))
+
+    async def _run_one(self, query: Query, target: Target) -> Answer:
         stages = Stages()
         has_features, degraded = await self._check_models(query.collection)
-        try:
-            with stages.measure("encode"):
-                embedded = await self._embed(query)
-        except Overloaded:
-            # Who comes to a full house is asked to come again; a poorer answer would only hide it.
-            raise
-        except Unavailable as error:
-            if not query.text:
+        embedded: _Embedded | None = None
+        if query.mode is not Mode.KEYWORD:
+            try:
+                with stages.measure("encode"):
+                    embedded = await self._embed(query)
+            except Overloaded:
+                # Who comes to a full house is asked to come again; a poorer answer would only hide it.
                 raise
-            logger.warning("answered by keywords: %s", error)
-            return await self._by_keywords(query, target, stages, error.message)
+            except Unavailable as error:
+                if not positive_text(query).strip():
+                    raise
+                logger.warning("answered by keywords: %s", error)
+                degraded = {
+                    "encode": error.message,
+                    **_only_if_named(query, "nothing can be compared without the encoder"),
+                }
         with stages.measure("candidates"):
-            candidates = await self._candidates(query, target, embedded.vector)
+            found, exact = await self._find(query, target, embedded)
         ranker = Ranker.NONE
         scores: dict[str, RerankScore] | None = None
-        if not candidates or query.rerank is Ranker.NONE:
+        if embedded is None:
+            if "encode" not in degraded:
+                degraded = _only_if_named(query, "a keyword search compares no pictures")
+        elif not found.candidates or query.rerank is Ranker.NONE:
             degraded = {}
         elif not _can_rerank(query, target, embedded):
             degraded = _only_if_named(query, f"the ranker {query.rerank} compares texts with pictures and nothing else")
         elif has_features:
             with stages.measure("rerank"):
-                ranker, scores, degraded = await self._rerank(query, embedded, candidates)
+                ranker, scores, degraded = await self._rerank(query, embedded, found.candidates)
         elif not degraded:
             degraded = self._without_reranker(query)
-        hits = _hits(query, candidates, scores)
-        models = {"encoder": self._encoder.card.id}
+        hits = to_hits(query, found, scores, exact)
+        if query.diversity:
+            with stages.measure("diversity"):
+                hits = await self._vary(query, hits)
+        facets: Mapping[str, tuple[FacetCount, ...]] = {}
+        if query.facets:
+            with stages.measure("facets"):
+                facets = await count_facets(self._index, query, hits)
+        models = {} if embedded is None else {"encoder": self._encoder.card.id}
         if self._reranker is not None and scores is not None:
             models["reranker"] = self._reranker.card.id
         return Answer(
-            hits=hits,
+            hits=cut(query, hits),
             target=target,
             ranker=ranker,
             stages=stages.milliseconds,
             degraded=degraded,
             models=models,
+            facets=facets,
         )
 
     async def explain(self, query: Query, work_id: str) -> Hit:
@@ -165,11 +199,11 @@ class Search:
         candidates = await self._index.get(query.collection, [work_id])
         if not candidates:
             raise WorkNotFound(f"There is no work {work_id[:80]!r} in {query.collection!r}.")
-        if query.work_id or not has_features:
+        if query.work_id or query.parts or not has_features:
             raise InvalidQuery(
                 "There is nothing to explain: nothing compared words with regions here.",
                 hint="Search by a text or for descriptions, in a collection that was made with a reranker.",
-                field="work_id" if query.work_id else "collection",
+                field="collection" if not has_features else "work_id",
             )
         embedded = await self._embed(query)
         if not _can_rerank(query, target, embedded):
@@ -177,20 +211,10 @@ class Search:
         _, scores, degraded = await self._rerank(query, embedded, candidates)
         if scores is None:
             raise Unavailable(degraded.get("rerank", "There is no reranker."))
-        (hit,) = _hits(query, candidates, scores)
+        (hit,) = cut(query, to_hits(query, by_vector(candidates), scores))
         if not hit.explanation:
             raise WorkNotFound(f"The work {work_id[:80]!r} has nothing that the query could be compared with.")
         return hit
-
-    async def _by_keywords(self, query: Query, target: Target, stages: Stages, reason: str) -> Answer:
-        """The works that share the query's words: what is left without the encoder."""
-        with stages.measure("candidates"):
-            candidates = await self._index.search_keywords(
-                query.collection, query.text, limit=query.limit, where=query.where
-            )
-        degraded = {"encode": reason, **_only_if_named(query, "nothing can be compared without the encoder")}
-        hits = _hits(query, candidates, None)
-        return Answer(hits=hits, target=target, ranker=Ranker.NONE, stages=stages.milliseconds, degraded=degraded)
 
     def _without_reranker(self, query: Query) -> Mapping[str, str]:
         """Why an answer that could have been reranked was not."""
@@ -225,14 +249,33 @@ class Search:
         return reranker is not None and bool(manifest.reranker_id), degraded
 
     async def _embed(self, query: Query) -> _Embedded:
-        if query.work_id:
-            vector = await self._index.vector(query.collection, query.work_id, "image")
-            return _Embedded(vector, None)
+        """The query as one direction.
+
+        Raises:
+            InvalidQuery: its parts cancel each other out.
+        """
+        wording = query.mode is not Mode.VECTOR
+        parts = parts_of(query)
+        embedded = await asyncio.gather(*(self._embed_part(query.collection, part, wording) for part in parts))
+        if len(parts) == 1:
+            return embedded[0]
+        total = sum(part.weight * one.vector for part, one in zip(parts, embedded, strict=True))
+        vector = np.asarray(total, dtype=np.float32)
+        length = float(np.linalg.norm(vector))
+        if length < VANISHING:
+            raise InvalidQuery(
+                "The parts of the query cancel each other out.", hint="Change their weights.", field="query"
+            )
+        return _Embedded(vector / np.float32(length), None)
+
+    async def _embed_part(self, collection: str, part: QueryPart, unquoted: bool) -> _Embedded:
+        if part.work_id:
+            return _Embedded(await self._index.vector(collection, part.work_id, "image"), None)
         encoded: Sequence[TextEmbedding | ImageEmbedding | BoonArtError]
-        if query.picture is not None:
-            encoded = await self._encoder.encode_images([query.picture])
+        if part.picture is not None:
+            encoded = await self._encoder.encode_images([part.picture])
         else:
-            encoded = await self._encode_text(query.text)
+            encoded = await self._encode_text(Wording.of(part.text).text if unquoted else part.text)
         embedding = encoded[0]
         if isinstance(embedding, BoonArtError):
             raise embedding
@@ -247,12 +290,44 @@ class Search:
                 raise
             raise DeadlineExceeded(f"The encoder did not answer within {self._encode_deadline:g} s.") from error
 
-    async def _candidates(self, query: Query, target: Target, vector: Float32Array) -> list[Candidate]:
+    async def _find(self, query: Query, target: Target, embedded: _Embedded | None) -> tuple[Found, list[Candidate]]:
+        """The candidates, and those among them or beside them that the query names exactly."""
+        given = {part.work_id for part in parts_of(query) if part.work_id}
+        if query.mode is Mode.VECTOR and embedded is not None:
+            # More than asked for, because a work is its own nearest neighbour and is then left out.
+            wanted = max(query.limit, query.candidates) + len(given)
+            near = await self._near(query, target, embedded, wanted, query.where)
+            return by_vector([candidate for candidate in near if candidate.work.id not in given]), []
+        if query.mode is Mode.VECTOR:
+            # The encoder is away, and nobody asked for keywords: no more is promised than an answer.
+            text = positive_text(query)
+            worded = await self._index.search_keywords(query.collection, text, limit=query.limit, where=query.where)
+            return by_keyword([candidate for candidate in worded if candidate.work.id not in given]), []
+        wording = Wording.of(positive_text(query))
+        where = wording.where(query.where)
+        window = max(FUSED, query.candidates)
+        worded = await self._index.search_keywords(query.collection, wording.text, limit=window, where=where)
+        keyword = [candidate for candidate in worded if holds_phrases(candidate.work, wording)]
+        size = (await self._index.describe(query.collection)).manifest.global_size
+        exact = await named_exactly(self._index, query.collection, size, wording.text, query.where, keyword)
+        if embedded is None:
+            return by_keyword(keyword), exact
+        near = await self._near(query, target, embedded, window, where)
+        near = [candidate for candidate in near if holds_phrases(candidate.work, wording)]
+        return fuse(near, keyword, query.keyword_weight), exact
+
+    async def _near(
+        self, query: Query, target: Target, embedded: _Embedded, limit: int, where: Filter | None
+    ) -> list[Candidate]:
         name = "image" if target is Target.WORKS else "description"
-        # One more than asked for, because a work is its own nearest neighbour and is then left out.
-        wanted = max(query.limit, query.candidates) + (1 if query.work_id else 0)
-        found = await self._index.search(query.collection, vector, name=name, limit=wanted, where=query.where)
-        return [candidate for candidate in found if candidate.work.id != query.work_id]
+        return await self._index.search(query.collection, embedded.vector, name=name, limit=limit, where=where)
+
+    async def _vary(self, query: Query, hits: list[Hit]) -> list[Hit]:
+        """The hits with their first `candidates` made to differ from each other; exact ones stay where they are."""
+        start = sum("exact" in hit.matched_by for hit in hits)
+        window = hits[start : start + query.candidates]
+        vectors = await self._index.vectors(query.collection, [hit.work.id for hit in window], "image")
+        return [*hits[:start], *vary(window, vectors, query.diversity), *hits[start + query.candidates :]]
 
     async def _rerank(
         self, query: Query, embedded: _Embedded, candidates: Sequence[Candidate]
@@ -292,40 +367,3 @@ def _can_rerank(query: Query, target: Target, embedded: _Embedded) -> bool:
         return False
     is_text = isinstance(embedded.embedding, TextEmbedding)
     return is_text == (target is Target.WORKS)
-
-
-def _hits(query: Query, candidates: Sequence[Candidate], scores: Mapping[str, RerankScore] | None) -> tuple[Hit, ...]:
-    """Candidates in their final order, cut to the page.
-
-    Reranked candidates come first; those beyond the reranker's window follow in global order. Ties are broken
-    by work id so that the same query always gives the same list.
-    """
-
-    def order(candidate: Candidate) -> tuple[int, float, str]:
-        score = scores.get(candidate.point_id) if scores is not None else None
-        if score is None:
-            return (1, -candidate.score, candidate.work.id)
-        return (0, -score.score, candidate.work.id)
-
-    hits: list[Hit] = []
-    for candidate in sorted(candidates, key=order):
-        score = scores.get(candidate.point_id) if scores is not None else None
-        relevance = score.relevance if score is not None else None
-        if relevance is not None and relevance < query.min_relevance:
-            continue
-        hits.append(
-            Hit(
-                rank=len(hits) + 1,
-                work=candidate.work,
-                score=score.score if score is not None else candidate.score,
-                global_score=candidate.score,
-                picture=candidate.picture,
-                relation_score=score.relation_score if score is not None else None,
-                relevance=relevance,
-                explanation=score.explanation if score is not None else (),
-                description_composed=candidate.description_composed,
-            )
-        )
-        if len(hits) == query.limit:
-            break
-    return tuple(hits)

@@ -66,6 +66,12 @@ class OneWorkIndex:
             raise self.error
         return [candidate(0.5)]
 
+    async def search_keywords(self, collection: str, text: str, **_: object) -> list[Candidate]:
+        return []
+
+    async def fields(self, collection: str) -> dict[str, str]:
+        return {"title": "keyword"}
+
     async def close(self) -> None:
         pass
 

@@ -98,7 +98,7 @@ def test_a_picture_is_uploaded_as_a_form_with_a_file(document: dict[str, Any]) -
 
 def test_exactly_one_way_to_ask_is_required(document: dict[str, Any]) -> None:
     ways = document["components"]["schemas"]["SearchRequest"]["oneOf"]
-    assert [way["required"] for way in ways] == [["text"], ["image"], ["like"]]
+    assert [way["required"] for way in ways] == [["text"], ["image"], ["like"], ["query"]]
 
 
 def test_errors_say_their_code_in_python_too() -> None:

@@ -11,7 +11,25 @@ from boonart.errors import InvalidFilter, InvalidQuery, InvalidRequest
 from boonart.ports import CollectionInfo
 from boonart.rpc import search_mapping as mapping
 from boonart.rpc.v1 import search_pb2
-from boonart.works import Answer, Equals, Filter, Hit, Manifest, Not, Picture, Query, StoredPicture, Target, Work
+from boonart.works import (
+    Answer,
+    Equals,
+    FacetCount,
+    FacetScope,
+    Filter,
+    Hit,
+    Manifest,
+    Mode,
+    Not,
+    Picture,
+    Query,
+    QueryPart,
+    Ranker,
+    StoredPicture,
+    Target,
+    Words,
+    Work,
+)
 
 PICTURE = Picture(np.zeros((2, 2, 3), np.uint8), (2, 2), "PNG")
 
@@ -48,6 +66,13 @@ def test_stored_picture(picture: StoredPicture) -> None:
         where=st.none() | strategies.filters,
         min_relevance=strategies.numbers,
         explain=st.booleans(),
+        collections=st.lists(strategies.texts, max_size=3).map(tuple),
+        mode=st.sampled_from(Mode),
+        keyword_weight=strategies.numbers,
+        diversity=strategies.numbers,
+        per_artist=st.integers(0, 50),
+        facets=st.lists(strategies.texts, max_size=3).map(tuple),
+        facet_scope=st.sampled_from(FacetScope),
     )
 )
 def test_query_with_a_text(query: Query) -> None:
@@ -123,3 +148,27 @@ def test_an_unknown_target_is_refused() -> None:
 def test_an_integer_of_more_than_64_bits_is_refused() -> None:
     with pytest.raises(InvalidFilter, match="64 bits"):
         mapping.to_filter(Equals("year", 2**63))
+
+
+def test_a_query_of_parts() -> None:
+    parts = (QueryPart("red", weight=2.0), QueryPart(picture=PICTURE), QueryPart(work_id="N1", weight=-0.5))
+    query = Query("c", parts=parts, where=Words("title", "a cow"))
+    message = wired(mapping.to_search_request(query, part_files=[b"a file"]))
+    assert same(mapping.from_search_request(message, decode), query)
+    assert [part.weight for part in Query("c", parts=(QueryPart("x"),)).parts] == [1.0]
+
+
+@pytest.mark.parametrize("field", ["mode", "facet_scope"])
+def test_a_number_of_a_newer_version_is_said(field: str) -> None:
+    message = search_pb2.SearchRequest(text="x")
+    setattr(message, field, 99)
+    with pytest.raises(InvalidQuery) as error:
+        mapping.from_search_request(message, decode)
+    assert error.value.field == field
+
+
+def test_an_answer_carries_what_found_it_and_its_facets() -> None:
+    hit = Hit(1, Work("w"), 1.0, 0.5, description_composed=True, collection="c", matched_by=("vector", "exact"))
+    facets = {"artist": (FacetCount("Ada", 3),), "framed": (FacetCount(True, 1),), "century": (FacetCount(1800, 2),)}
+    answer = Answer((hit,), Target.WORKS, Ranker.NONE, {}, facets=facets)
+    assert same(mapping.from_search_response(wired(mapping.to_search_response(answer))), answer)

@@ -45,6 +45,58 @@ TARGET_DESCRIPTIONS: Target.ValueType  # 2
 """Descriptions, with their works."""
 Global___Target: _TypeAlias = Target  # noqa: Y015
 
+class _Mode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODE_UNSPECIFIED: _Mode.ValueType  # 0
+    """The same as MODE_VECTOR."""
+    MODE_VECTOR: _Mode.ValueType  # 1
+    """By meaning."""
+    MODE_KEYWORD: _Mode.ValueType  # 2
+    """By words."""
+    MODE_HYBRID: _Mode.ValueType  # 3
+    """By both, fused; works named exactly come first."""
+
+class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
+    """How candidates are found."""
+
+MODE_UNSPECIFIED: Mode.ValueType  # 0
+"""The same as MODE_VECTOR."""
+MODE_VECTOR: Mode.ValueType  # 1
+"""By meaning."""
+MODE_KEYWORD: Mode.ValueType  # 2
+"""By words."""
+MODE_HYBRID: Mode.ValueType  # 3
+"""By both, fused; works named exactly come first."""
+Global___Mode: _TypeAlias = Mode  # noqa: Y015
+
+class _FacetScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FacetScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACET_SCOPE_UNSPECIFIED: _FacetScope.ValueType  # 0
+    """The same as FACET_SCOPE_FILTERED."""
+    FACET_SCOPE_FILTERED: _FacetScope.ValueType  # 1
+    """All that the filter lets pass."""
+    FACET_SCOPE_CANDIDATES: _FacetScope.ValueType  # 2
+    """The candidates of the query."""
+
+class FacetScope(_FacetScope, metaclass=_FacetScopeEnumTypeWrapper):
+    """Which works a facet counts."""
+
+FACET_SCOPE_UNSPECIFIED: FacetScope.ValueType  # 0
+"""The same as FACET_SCOPE_FILTERED."""
+FACET_SCOPE_FILTERED: FacetScope.ValueType  # 1
+"""All that the filter lets pass."""
+FACET_SCOPE_CANDIDATES: FacetScope.ValueType  # 2
+"""The candidates of the query."""
+Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
+
 class _Rendition:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -84,6 +136,14 @@ class SearchRequest(_message.Message):
     WHERE_FIELD_NUMBER: _builtins.int
     MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    KEYWORD_WEIGHT_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    PER_ARTIST_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    FACET_SCOPE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     text: _builtins.str
     """At most 2,000 characters."""
@@ -101,9 +161,29 @@ class SearchRequest(_message.Message):
     """Hits below this calibrated relevance are left out, 0..1."""
     explain: _builtins.bool
     """Ask for each word's map."""
+    mode: Global___Mode.ValueType
+    keyword_weight: _builtins.float
+    """What the keyword list counts against the vector list in hybrid mode, above 0; absent means 1."""
+    diversity: _builtins.float
+    """0 leaves the order; towards 1, hits that look like those before them move down."""
+    per_artist: _builtins.int
+    """Most hits by one artist; 0 for no limit."""
+    facet_scope: Global___FacetScope.ValueType
     @_builtins.property
     def where(self) -> Global___Filter:
         """Absent means all works."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryPart]:
+        """Several texts, pictures and works at once."""
+
+    @_builtins.property
+    def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Several collections at once; then `collection` is empty."""
+
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields whose values are counted; "century" counts dates."""
 
     def __init__(
         self,
@@ -119,13 +199,23 @@ class SearchRequest(_message.Message):
         where: Global___Filter | None = ...,
         min_relevance: _builtins.float = ...,
         explain: _builtins.bool = ...,
+        parts: _abc.Iterable[Global___QueryPart] | None = ...,
+        collections: _abc.Iterable[_builtins.str] | None = ...,
+        mode: Global___Mode.ValueType = ...,
+        keyword_weight: _builtins.float | None = ...,
+        diversity: _builtins.float = ...,
+        per_artist: _builtins.int = ...,
+        facets: _abc.Iterable[_builtins.str] | None = ...,
+        facet_scope: Global___FacetScope.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_limit", b"_limit", "candidates", b"candidates", "limit", b"limit", "picture", b"picture", "query", b"query", "text", b"text", "where", b"where", "work_id", b"work_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_keyword_weight", b"_keyword_weight", "_limit", b"_limit", "candidates", b"candidates", "keyword_weight", b"keyword_weight", "limit", b"limit", "picture", b"picture", "query", b"query", "text", b"text", "where", b"where", "work_id", b"work_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_limit", b"_limit", "candidates", b"candidates", "collection", b"collection", "explain", b"explain", "limit", b"limit", "min_relevance", b"min_relevance", "picture", b"picture", "query", b"query", "rerank", b"rerank", "target", b"target", "text", b"text", "where", b"where", "work_id", b"work_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_keyword_weight", b"_keyword_weight", "_limit", b"_limit", "candidates", b"candidates", "collection", b"collection", "collections", b"collections", "diversity", b"diversity", "explain", b"explain", "facet_scope", b"facet_scope", "facets", b"facets", "keyword_weight", b"keyword_weight", "limit", b"limit", "min_relevance", b"min_relevance", "mode", b"mode", "parts", b"parts", "per_artist", b"per_artist", "picture", b"picture", "query", b"query", "rerank", b"rerank", "target", b"target", "text", b"text", "where", b"where", "work_id", b"work_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidates: _TypeAlias = _typing.Literal["candidates"]  # noqa: Y015
     _WhichOneofArgType__candidates: _TypeAlias = _typing.Literal["_candidates", b"_candidates"]  # noqa: Y015
+    _WhichOneofReturnType__keyword_weight: _TypeAlias = _typing.Literal["keyword_weight"]  # noqa: Y015
+    _WhichOneofArgType__keyword_weight: _TypeAlias = _typing.Literal["_keyword_weight", b"_keyword_weight"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "picture", "work_id"]  # noqa: Y015
@@ -133,11 +223,54 @@ class SearchRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__candidates) -> _WhichOneofReturnType__candidates | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keyword_weight) -> _WhichOneofReturnType__keyword_weight | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class QueryPart(_message.Message):
+    """One of several things that a query is made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    WORK_ID_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """At most 2,000 characters."""
+    picture: _builtins.bytes
+    """Bytes of an image file."""
+    work_id: _builtins.str
+    """Id of a work of the collection."""
+    weight: _builtins.float
+    """How much it counts, below 0 leads away from it; absent means 1."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        picture: _builtins.bytes = ...,
+        work_id: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "picture", b"picture", "query", b"query", "text", b"text", "weight", b"weight", "work_id", b"work_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "picture", b"picture", "query", b"query", "text", b"text", "weight", b"weight", "work_id", b"work_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "picture", "work_id"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+Global___QueryPart: _TypeAlias = QueryPart  # noqa: Y015
 
 @_typing.final
 class Filter(_message.Message):
@@ -504,6 +637,9 @@ class Hit(_message.Message):
     RELATION_SCORE_FIELD_NUMBER: _builtins.int
     RELEVANCE_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_COMPOSED_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    MATCHED_BY_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     """From 1, best first."""
     score: _builtins.float
@@ -513,12 +649,20 @@ class Hit(_message.Message):
     relation_score: _builtins.float
     relevance: _builtins.float
     """Calibrated probability that the hit is right, 0..1; comparable between queries of one model."""
+    description_composed: _builtins.bool
+    """A template made the description from other fields of the record."""
+    collection: _builtins.str
+    """Where the work is."""
     @_builtins.property
     def work(self) -> Global___Work: ...
     @_builtins.property
     def picture(self) -> Global___StoredPicture: ...
     @_builtins.property
     def explanation(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.WordMap]: ...
+    @_builtins.property
+    def matched_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What found it: "vector", "keyword", and "exact" where its id, title or artist is the query."""
+
     def __init__(
         self,
         *,
@@ -530,10 +674,13 @@ class Hit(_message.Message):
         relation_score: _builtins.float | None = ...,
         relevance: _builtins.float | None = ...,
         explanation: _abc.Iterable[_common_pb2.WordMap] | None = ...,
+        description_composed: _builtins.bool = ...,
+        collection: _builtins.str = ...,
+        matched_by: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_relation_score", b"_relation_score", "_relevance", b"_relevance", "picture", b"picture", "relation_score", b"relation_score", "relevance", b"relevance", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_relation_score", b"_relation_score", "_relevance", b"_relevance", "explanation", b"explanation", "global_score", b"global_score", "picture", b"picture", "rank", b"rank", "relation_score", b"relation_score", "relevance", b"relevance", "score", b"score", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_relation_score", b"_relation_score", "_relevance", b"_relevance", "collection", b"collection", "description_composed", b"description_composed", "explanation", b"explanation", "global_score", b"global_score", "matched_by", b"matched_by", "picture", b"picture", "rank", b"rank", "relation_score", b"relation_score", "relevance", b"relevance", "score", b"score", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__relation_score: _TypeAlias = _typing.Literal["relation_score"]  # noqa: Y015
     _WhichOneofArgType__relation_score: _TypeAlias = _typing.Literal["_relation_score", b"_relation_score"]  # noqa: Y015
@@ -545,6 +692,56 @@ class Hit(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance) -> _WhichOneofReturnType__relevance | None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class FacetCount(_message.Message):
+    """A value of a field and how many works hold it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    @_builtins.property
+    def value(self) -> Global___Value: ...
+    def __init__(
+        self,
+        *,
+        value: Global___Value | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetCount: _TypeAlias = FacetCount  # noqa: Y015
+
+@_typing.final
+class Facet(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetCount]:
+        """Most works first."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        counts: _abc.Iterable[Global___FacetCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facet: _TypeAlias = Facet  # noqa: Y015
 
 @_typing.final
 class SearchResponse(_message.Message):
@@ -616,6 +813,7 @@ class SearchResponse(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
     target: Global___Target.ValueType
     """What was searched."""
     ranker: _common_pb2.Ranker.ValueType
@@ -634,6 +832,8 @@ class SearchResponse(_message.Message):
     def models(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Ids of the models by kind."""
 
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]: ...
     def __init__(
         self,
         *,
@@ -643,10 +843,11 @@ class SearchResponse(_message.Message):
         stages: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         degraded: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "hits", b"hits", "models", b"models", "ranker", b"ranker", "stages", b"stages", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "facets", b"facets", "hits", b"hits", "models", b"models", "ranker", b"ranker", "stages", b"stages", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

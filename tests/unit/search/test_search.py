@@ -30,9 +30,11 @@ from boonart.works import (
     Float32Array,
     ImageEmbedding,
     Manifest,
+    Mode,
     ModelCard,
     Picture,
     Query,
+    QueryPart,
     Ranker,
     RerankScore,
     Target,
@@ -349,3 +351,67 @@ def test_without_a_reranker_nothing_is_explained() -> None:
         asyncio.run(House().search.explain(Query("c", text="red"), "a"))
     with pytest.raises(Unavailable, match="is down"):
         asyncio.run(House(FakeReranker(Unavailable("It is down."))).search.explain(Query("c", text="red"), "a"))
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        (Query("c", text="x", parts=(QueryPart("y"),)), "query"),
+        (Query("c", parts=(QueryPart("y", work_id="a"),)), "query.0.work_id"),
+        (Query("c", parts=(QueryPart("y"), QueryPart())), "query.1.text"),
+        (Query("c", parts=(QueryPart("y", weight=0.0),)), "query.0.weight"),
+        (Query("c", parts=(QueryPart("y", weight=float("nan")),)), "query.0.weight"),
+        (Query("c", parts=(QueryPart("y", weight=-1.0),)), "query"),
+        (Query("c", parts=(QueryPart("y"),) * 17), "query"),
+        (Query("c", work_id="a", mode=Mode.HYBRID), "mode"),
+        (Query("c", text="x", diversity=1.5), "diversity"),
+        (Query("c", text="x", keyword_weight=0.0), "keyword_weight"),
+        (Query("c", text="x", per_artist=-1), "per_artist"),
+        (Query("", collections=("a", "b"), work_id="x"), "collections"),
+        (Query("c", text="x", facets=("artist",) * 17), "facets"),
+    ],
+)
+def test_combinations_that_mean_nothing_name_the_field(query: Query, field: str) -> None:
+    with pytest.raises(InvalidQuery) as error:
+        check(query)
+    assert error.value.field == field
+
+
+def test_parts_are_summed_by_their_weights() -> None:
+    house = House()
+    seen: list[Float32Array] = []
+    search = house.index.search
+
+    async def watched(collection: str, vector: Float32Array, **given: object) -> list[Candidate]:
+        seen.append(vector)
+        return await search(collection, vector, **given)  # type: ignore[arg-type]
+
+    house.index.search = watched  # type: ignore[method-assign, assignment]
+    parts = (QueryPart("red", weight=2.0), QueryPart(work_id="a"), QueryPart("blue", weight=-1.0))
+    assert house.ids(Query("c", parts=parts)) == ["b", "c", "d"]
+    red, blue = (one.global_vector for one in FakeEncoder().encode_texts(["red", "blue"]))
+    wanted = 2 * red + np.ones(32, np.float32) - blue
+    np.testing.assert_allclose(seen[0], wanted / np.linalg.norm(wanted), atol=1e-5)
+
+
+def test_parts_that_cancel_each_other_out_are_refused() -> None:
+    with pytest.raises(InvalidQuery, match="cancel"):
+        House().ids(Query("c", parts=(QueryPart("red"), QueryPart("red", weight=-1.0))))
+
+
+def test_a_combination_is_not_reranked_and_says_so_where_that_was_asked() -> None:
+    parts = (QueryPart("red"), QueryPart("blue"))
+    house = House(FakeReranker())
+    answer = asyncio.run(house.search.run(Query("c", parts=parts, rerank=Ranker.ROLE)))
+    assert answer.ranker is Ranker.NONE
+    assert "texts with pictures" in answer.degraded["rerank"]
+    assert asyncio.run(house.search.run(Query("c", parts=parts))).degraded == {}
+
+
+def test_several_collections_are_searched_at_once() -> None:
+    answer = asyncio.run(House().search.run(Query("", collections=("one", "two", "one"), text="red", limit=3)))
+    assert [(hit.rank, hit.work.id, hit.collection) for hit in answer.hits] == [
+        (1, "a", "one"),
+        (2, "a", "two"),
+        (3, "b", "one"),
+    ]
