@@ -217,7 +217,7 @@ def _encoded(data: str, model: EncoderModel, cache: Path | None, bar: ProgressBa
     from boonart.evaluation.table2 import encoded_pairs, one_caption, read_pairs_of
     from boonart.training.vitr_features import encode_training_set
 
-    pairs = read_pairs_of(find_data(data, data_folder(None)))
+    pairs = read_pairs_of(find_data(data, data_folder(None)), name="sample" if data == "sample" else "")
     chosen = [one_caption(pair) for pair in (*pairs.test, *pairs.dev, *pairs.train)][:works]
     return encoded_pairs(
         encode_training_set(

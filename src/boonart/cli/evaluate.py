@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boonart.cli.output import err, print_figures, progress_bar
+from boonart.cli.output import err, print_by_ranker, print_figures, progress_bar
 from boonart.works import Ranker
 
 if TYPE_CHECKING:
@@ -190,20 +190,21 @@ def probe(
     from boonart.encoders.catalogue import load_encoder
     from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
     from boonart.settings import read_settings
-    from boonart.vitr.weights import find_weights, load_reranker
+    from boonart.vitr.weights import find_weights, load_reranker, read_metadata
 
     settings = read_settings(encoder=encoder or None)
     model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
-    rankers: tuple[str, ...] = ("global", "late", "vitr", "role", "default")
     # Before the encoding, which takes minutes: without weights there is nothing to compare.
-    find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
+    file = find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
+    there = read_metadata(file)["mixtures"]["rankers"]
+    rankers = ("global", *(name for name in ("late", "vitr", "role") if name in there), "default")
     load = partial(
         load_reranker, "auto", encoder_card=model.card, models_folder=settings.models_folder, device=settings.device
     )
     with stopwatch() as watch, progress_bar() as bar:
         task = bar.add_task(name, total=None)
         figures = run(model, lambda index: load(index=index), rankers, lambda done: bar.advance(task, done))
-    print_figures(name, figures)
+    print_by_ranker(f"{name}, {model.card.id}", figures, rankers)
     if json_file is not None:
         Measurement(name, figures, {"encoder": model.card.id}, this_machine(), watch.seconds).write(json_file)
         err.print(f"Written to {json_file}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from boonart.errors import BoonArtError
@@ -42,10 +43,32 @@ def print_json(value: Any) -> None:
 
 def print_figures(title: str, figures: Mapping[str, float]) -> None:
     """Figures as a table of name and number."""
-    out.print(Text(title, style="bold"))
+    out.print(Text(title, style="bold"), soft_wrap=True)
     width = max((len(name) for name in figures), default=0)
     for name, value in figures.items():
         out.print(f"  {name:<{width}}  {value:>12,.6g}")
+
+
+def print_by_ranker(title: str, figures: Mapping[str, float], rankers: Sequence[str]) -> None:
+    """Figures named `<probe>.<ranker>.<what>` as a table with a column a ranker; others below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column("percent")
+    for ranker in rankers:
+        table.add_column(ranker, justify="right")
+    rows: dict[str, dict[str, float]] = {}
+    others: dict[str, float] = {}
+    for name, value in figures.items():
+        _, _, rest = name.partition(".")
+        ranker, _, what = rest.partition(".")
+        if ranker in rankers and what:
+            rows.setdefault(what, {})[ranker] = value
+        else:
+            others[name] = value
+    for what, values in rows.items():
+        table.add_row(what, *(f"{values[name]:.1f}" if name in values else "–" for name in rankers))
+    out.print(table)
+    for name, value in others.items():
+        out.print(f"{name}: {value:,.6g}")
 
 
 class RateColumn(ProgressColumn):

@@ -75,15 +75,19 @@ def table1(
     """
     from boonart.evaluation import paper
     from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.evaluation.table1_page import table1_page
 
     texts = read_queries(queries)
     right = known_answers(collection)
     with stopwatch() as watch, wired(collection) as parts:
         compared = paper.table1(parts, collection, texts, right=right)
-        page = paper.table1_page(parts, collection, compared, folder)
+        page = table1_page(parts, collection, compared, folder)
+        what = about(parts, collection)
         figures: dict[str, float] = {}
         if right:
             for name, ranker in _rankers(parts).items():
+                if not paper.has_ranker(parts, collection, ranker):
+                    continue
                 rows = paper.table1(parts, collection, texts, right=right, ranker=ranker, limit=1)
                 figures[f"table1.{name}.first_right"] = paper.first_right(rows)
     _show_table1(compared)
@@ -91,8 +95,14 @@ def table1(
         figures["table1.queries"] = len(texts)
         print_figures("right picture first", figures)
     if json_file is not None:
-        Measurement("table1", figures, {"collection": collection}, this_machine(), watch.seconds).write(json_file)
+        Measurement("table1", figures, what, this_machine(), watch.seconds).write(json_file)
     err.print(f"The page is {page}.")
+
+
+def about(parts: Parts, collection: str) -> dict[str, str | int | float | bool]:
+    """What the figures depend on."""
+    reranker = parts.reranker.card.id if parts.reranker is not None else ""
+    return {"collection": collection, "encoder": parts.encoder.card.id, "reranker": reranker}
 
 
 def _rankers(parts: Parts) -> dict[str, Ranker]:
@@ -141,7 +151,7 @@ def figure4(
     from boonart.evaluation import paper
 
     with wired(collection) as parts:
-        compared = paper.table1(parts, collection, read_queries(queries), limit=1)
+        compared = paper.table1(parts, collection, read_queries(queries), right=known_answers(collection), limit=1)
         file = paper.figure4(parts, collection, compared, folder / f"figure4-{collection}.webp")
     err.print(f"The contact sheet is {file}.")
 
@@ -161,12 +171,34 @@ def figure5(
 
     with wired(collection) as parts:
         if pictures:
-            queries = [decode(file.read_bytes()) for file in pictures]
+            queries = [paper.PictureQuery(decode(read_file(file))) for file in pictures]
         else:
-            stored = [key for _, (_, key) in sorted(asyncio.run(paper.all_works(parts, collection)).items())]
-            queries = [paper.stored_picture(parts, collection, key) for key in stored[:: max(1, len(stored) // 8)][:8]]
-        file = paper.figure5(parts, collection, queries, folder / f"figure5-{collection}.webp")
-    err.print(f"The contact sheet is {file}.")
+            stored = sorted(asyncio.run(paper.all_works(parts, collection)).items())
+            described = [(id_, key) for id_, (work, key) in stored if work.description.strip() and key]
+            step = max(1, len(described) // 8)
+            queries = [
+                paper.PictureQuery(paper.stored_picture(parts, collection, key), id_)
+                for id_, key in described[::step][:8]
+            ]
+        if not queries:
+            raise CollectionNotFound(
+                f"No work of {collection} has both a picture and a description.", hint="Give pictures to search with."
+            )
+        file, first = paper.figure5(parts, collection, queries, folder / f"figure5-{collection}.webp")
+    if not pictures:
+        out.print(f"The work's own description came first for {first} of {len(queries)} pictures.")
+    err.print(f"The contact sheet is {file}.", soft_wrap=True)
+
+
+def read_file(file: Path) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    if not file.is_file():
+        raise InvalidRequest(f"There is no file {file}.", field="pictures")
+    return file.read_bytes()
 
 
 @app.command()
@@ -188,7 +220,8 @@ def timing(
         keys = [works[i * 7 % len(works)][1][1] for i in range(count)]
         pictures = [paper.stored_picture(parts, collection, key) for key in keys]
         figures = paper.timing(parts, collection, texts, pictures, lambda: bar.advance(task))
+        what = about(parts, collection)
     figures["works"] = len(works)
     print_figures(f"timing on {collection}", figures)
     if json_file is not None:
-        Measurement("timing", figures, {"collection": collection}, this_machine(), watch.seconds).write(json_file)
+        Measurement("timing", figures, what, this_machine(), watch.seconds).write(json_file)

@@ -106,7 +106,8 @@ def read_pairs_of_data(data: str, seed: int) -> PairData:
     from boonart.evaluation.datasets import find_data
     from boonart.evaluation.table2 import read_pairs_of
 
-    return read_pairs_of(find_data(data, data_folder(None)), seed=seed)
+    name = "sample" if data == "sample" else ""
+    return read_pairs_of(find_data(data, data_folder(None)), name=name, seed=seed)
 
 
 def read_pairs_of_collection(collection: str, seed: int) -> PairData:
@@ -157,6 +158,7 @@ def _show_table2(pairs: PairData, rows: list[Row], seed: int) -> None:
         f"{pairs.name}: {len(pairs.test)} pairs for testing, {len(pairs.dev)} for choosing, {len(pairs.train)} for "
         f"training, {split}.{fewer}",
         style="bold",
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, header_style="bold", caption="Percent, with 95 % bootstrap intervals.")
     table.add_column("method")

@@ -10,15 +10,14 @@ import asyncio
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
-
-from PIL import Image, ImageDraw, ImageFont
 
 from boonart.bootstrap import Parts
 from boonart.encoders.pictures import decode
+from boonart.errors import WorkNotFound
+from boonart.evaluation.contact_sheets import Cell, Panel, contact_sheet
 from boonart.evaluation.keyword import KeywordSearch
-from boonart.works import Hit, Picture, Query, Ranker, Target, Work
+from boonart.works import Answer, Hit, Picture, Query, Ranker, Target, Work
 
 TABLE1_QUERIES = (
     "a cow in the room",
@@ -43,9 +42,6 @@ TABLE1_QUERIES = (
     "still life of fruits on the blue tablecloth",
 )
 """Table I of the paper, word for word."""
-
-TILE = 200
-"""Side of a picture in a contact sheet, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,140 +89,92 @@ def table1(
     return asyncio.run(run())
 
 
+def has_ranker(parts: Parts, collection: str, ranker: Ranker) -> bool:
+    """Whether the reranker's weights have this ranker; imported ones may not, and a search then goes without."""
+    answer = asyncio.run(parts.search.run(Query(collection, text=TABLE1_QUERIES[0], limit=1, rerank=ranker)))
+    return "rerank" not in answer.degraded
+
+
 def first_right(compared: Sequence[Comparison]) -> int:
     """How many queries have a right work first; those without a known answer do not count."""
     return sum(bool(row.found) and row.found[0].work.id in row.right for row in compared)
 
 
-def table1_page(parts: Parts, collection: str, compared: Sequence[Comparison], folder: Path) -> Path:
-    """One HTML page with the hits side by side, its pictures beside it. Returns the page's path."""
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    keys = {id_: key for id_, (_, key) in asyncio.run(all_works(parts, collection)).items()}
-
-    def tile(work: Work, mark: str) -> str:
-        name = f"{_safe(work.id)}.webp"
-        data, _ = parts.pictures.read(collection, keys[work.id], "thumbnail")
-        (pictures / name).write_bytes(data)
-        caption = escape(work.title or work.id)
-        return f'<figure><img src="pictures/{name}" alt="{caption}"><figcaption>{mark}{caption}</figcaption></figure>'
-
-    rows = []
-    for number, row in enumerate(compared, start=1):
-        found = [tile(hit.work, _mark(hit.work.id, row.right)) for hit in row.found]
-        keyword = [tile(work, _mark(work.id, row.right)) for work in row.keyword] or ["<p>nothing found</p>"]
-        cells = f"<td>{''.join(found)}</td><td>{''.join(keyword)}</td>"
-        rows.append(f'<tr><th scope="row">{number}. {escape(row.query)}</th>{cells}</tr>')
-    page = folder / "table1.html"
-    page.write_text(_PAGE.format(collection=escape(collection), rows="\n".join(rows)), encoding="utf-8")
-    return page
-
-
-def _mark(work_id: str, right: frozenset[str]) -> str:
-    if not right:
-        return ""
-    return "✓ " if work_id in right else "✗ "
-
-
-def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Table I on {collection}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #222; background: #fafaf8 }}
-table {{ border-collapse: collapse }}
-th, td {{ border-top: 1px solid #ccc; padding: .75rem; vertical-align: top; text-align: left }}
-figure {{ display: inline-block; margin: 0 .5rem 0 0; width: 11rem }}
-img {{ width: 100%; height: 8rem; object-fit: contain; background: #eee }}
-figcaption {{ font-size: .8rem }}
-</style>
-<h1>Table I on {collection}</h1>
-<table><thead><tr><th>Query</th><th>BoonArt</th><th>Keyword search over titles and descriptions</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></html>
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A picture and the text under it."""
-
-    pixels: Picture | None
-    caption: str
-
-
-def contact_sheet(rows: Sequence[Sequence[Cell]], heads: Sequence[str], file: Path) -> Path:
-    """Rows of captioned pictures under column heads, as one PNG or WebP file."""
-    font = ImageFont.load_default(size=14)
-    columns = max(len(heads), max(len(row) for row in rows))
-    line, text_lines = 18, 4
-    height = TILE + text_lines * line + 16
-    sheet = Image.new("RGB", (columns * (TILE + 16) + 16, len(rows) * height + 40), "white")
-    draw = ImageDraw.Draw(sheet)
-    for column, head in enumerate(heads):
-        draw.text((16 + column * (TILE + 16), 10), head, fill="black", font=font)
-    for y, row in enumerate(rows):
-        for x, cell in enumerate(row):
-            left, top = 16 + x * (TILE + 16), 36 + y * height
-            if cell.pixels is not None:
-                picture = Image.fromarray(cell.pixels.pixels)
-                picture.thumbnail((TILE, TILE))
-                sheet.paste(picture, (left + (TILE - picture.width) // 2, top + (TILE - picture.height) // 2))
-            for number, words in enumerate(_wrap(cell.caption, draw, font)[:text_lines]):
-                draw.text((left, top + TILE + 4 + number * line), words, fill="#333", font=font)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(file)
-    return file
-
-
-def _wrap(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if draw.textlength(longer, font=font) <= TILE:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [line for line in lines if line]
-
-
 def stored_picture(parts: Parts, collection: str, key: str) -> Picture:
-    """A work's thumbnail, decoded."""
-    return decode(parts.pictures.read(collection, key, "thumbnail")[0])
+    """A work's display picture, decoded.
+
+    Raises:
+        WorkNotFound: the work has none.
+    """
+    return decode(parts.pictures.read(collection, key, "display")[0])
+
+
+def shown(parts: Parts, collection: str, key: str) -> Picture | None:
+    """A work's display picture for a sheet, or None where there is none."""
+    try:
+        return stored_picture(parts, collection, key)
+    except WorkNotFound:
+        return None
 
 
 def figure4(parts: Parts, collection: str, compared: Sequence[Comparison], file: Path) -> Path:
     """The top hit of each query by meaning and by keywords, as a contact sheet."""
     keys = {id_: key for id_, (_, key) in asyncio.run(all_works(parts, collection)).items()}
 
-    def cell(work: Work | None) -> Cell:
+    def cell(label: str, work: Work | None, right: frozenset[str]) -> Cell:
         if work is None:
-            return Cell(None, "nothing found")
-        return Cell(stored_picture(parts, collection, keys[work.id]), work.title)
+            return Cell(label, "nothing found")
+        known = work.id in right if right else None
+        return Cell(label, work.title or work.id, shown(parts, collection, keys[work.id]), known)
 
-    rows = []
-    for row in compared:
+    panels = []
+    for number, row in enumerate(compared, start=1):
         best = row.found[0].work if row.found else None
         keyword = row.keyword[0] if row.keyword else None
-        rows.append([Cell(None, row.query), cell(best), cell(keyword)])
-    return contact_sheet(rows, ("query", "BoonArt", "keyword search"), file)
+        cells = (cell("BoonArt", best, row.right), cell("keyword search", keyword, row.right))
+        panels.append(Panel(f"{number}. {row.query}", cells))
+    return contact_sheet(f"Figure 4 on {collection}", panels, file)
 
 
-def figure5(parts: Parts, collection: str, pictures: Sequence[Picture], file: Path) -> Path:
-    """Picture queries, the best description of each and its painting, as a contact sheet."""
-    rows = []
-    for picture in pictures:
-        query = Query(collection, picture=picture, target=Target.DESCRIPTIONS, limit=1)
-        hits = asyncio.run(parts.search.run(query)).hits
-        row = [Cell(picture, "query")]
-        if hits:
-            found = stored_picture(parts, collection, hits[0].picture.key)
-            row.append(Cell(found, hits[0].work.description))
-        rows.append(row)
-    return contact_sheet(rows, ("picture query", "best description and its painting"), file)
+@dataclass(frozen=True, slots=True)
+class PictureQuery:
+    """A picture to search with.
+
+    Attributes:
+        work_id: the work whose picture it is, whose description is the right answer; "" for a picture from elsewhere.
+    """
+
+    picture: Picture
+    work_id: str = ""
+
+
+def figure5(
+    parts: Parts, collection: str, queries: Sequence[PictureQuery], file: Path, *, ranker: Ranker = Ranker.DEFAULT
+) -> tuple[Path, int]:
+    """Picture queries, the best description of each and its painting, as a contact sheet.
+
+    Returns:
+        The file, and for how many queries the description of the very work came first.
+    """
+
+    async def run() -> list[Answer]:
+        asked = [
+            Query(collection, picture=query.picture, target=Target.DESCRIPTIONS, limit=1, rerank=ranker)
+            for query in queries
+        ]
+        return [await parts.search.run(query) for query in asked]
+
+    panels, first = [], 0
+    for query, answer in zip(queries, asyncio.run(run()), strict=True):
+        found = Cell("best description", "no work has a description")
+        if answer.hits:
+            hit = answer.hits[0]
+            own = hit.work.id == query.work_id if query.work_id else None
+            first += bool(own)
+            found = Cell("best description", hit.work.description, shown(parts, collection, hit.picture.key), own)
+        panels.append(Panel("", (Cell("picture query", query.work_id, query.picture), found)))
+    title = f"Figure 5 on {collection}"
+    return contact_sheet(title, panels, file, columns=2, caption_lines=4), first
 
 
 def timing(

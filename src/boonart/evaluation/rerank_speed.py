@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from boonart.errors import ConfigurationError
+from boonart.errors import ConfigurationError, InvalidRequest
 from boonart.evaluation.protocols import Advance, ArrayFeatures, EncodedPairs
 from boonart.evaluation.relations import top_kept
 from boonart.ports import Features, Reranker, RerankRequest, WorkIndex
@@ -141,7 +141,10 @@ def rerank_figures(
         figures: dict[str, float] = {}
         for name, ranker in {"": Ranker.DEFAULT, **RANKERS}.items():
             prefix = f"rerank.{name}." if name else "rerank."
-            times = await times_of(texts, collection.images, "pictures", ranker)
+            try:
+                times = await times_of(texts, collection.images, "pictures", ranker)
+            except InvalidRequest:
+                continue  # imported weights do not have every ranker
             figures[f"{prefix}median_ms"] = float(np.median(times))
             if not name:
                 figures[f"{prefix}p95_ms"] = float(np.quantile(times, 0.95))

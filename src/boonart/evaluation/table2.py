@@ -58,17 +58,18 @@ class PairData:
         return [*self.train, *self.dev, *self.test]
 
 
-def read_pairs_of(file: Path, *, seed: int = 0) -> PairData:
+def read_pairs_of(file: Path, *, name: str = "", seed: int = 0) -> PairData:
     """The pairs of a works.jsonl or a captions.jsonl; of several captions of a test picture the first.
 
     Args:
         file: see `datasets.find_data`.
+        name: of the data; that of its folder by default.
         seed: of the random split.
 
     Raises:
         SourceError: it has no descriptions, or too few.
     """
-    name = file.parent.name if file.stem in ("works", "captions") else file.stem
+    name = name or (file.resolve().parent.name if file.stem in ("works", "captions") else file.stem)
     if file.name == "captions.jsonl":
         split = {part: _captioned(captions_file(file, part)) for part in ("train", "dev", "test")}
         return _own_split(name, split, seed)
@@ -161,8 +162,9 @@ def encoded_pairs(*sets: PairFeatures) -> EncodedPairs:
         true = features.true_texts
         first = true[np.unique(features.owners[true], return_index=True)[1]]
         for row, text in enumerate(first.tolist()):
-            images.append(ImageEmbedding(features.image_globals[row], np.asarray(features.image_tokens[row])))
-            tokens = np.asarray(features.text(text))
+            # Copies: the arrays are mapped read-only.
+            images.append(ImageEmbedding(features.image_globals[row], np.array(features.image_tokens[row])))
+            tokens = np.array(features.text(text))
             texts.append(TextEmbedding(features.text_globals[text], tokens, ("",) * len(tokens)))
     return EncodedPairs(images, texts)
 
