@@ -105,7 +105,13 @@ class Deployment:
         }
         self.reranker = ServiceProcess(RERANKER, self.common, self.folder)
         # Generous, because a busy machine must not fail a test: an answer that is late is no 200.
-        patient = {"REQUEST_DEADLINE": "30", "ENCODE_DEADLINE": "10", "RERANK_DEADLINE": "10", "PROBE_INTERVAL": "1"}
+        patient = {
+            "REQUEST_DEADLINE": "60",
+            "ENCODE_DEADLINE": "15",
+            "RERANK_DEADLINE": "15",
+            "QDRANT_TIMEOUT": "25",
+            "PROBE_INTERVAL": "1",
+        }
         self.common = {**self.common, "RERANKER_URL": self.reranker.url, **patient}
         self.gateway = ServiceProcess(GATEWAY, self.common, self.folder)
 
