@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -9,6 +10,7 @@ from authors_layout import in_authors_layout
 from vitr_fakes import TINY
 
 from boonart.errors import ModelFileError
+from boonart.vitr import authors
 from boonart.vitr.authors import import_vitr
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.weights import WEIGHTS_FILE, load_checkpoint
@@ -148,3 +150,10 @@ def test_two_files_or_a_folder_of_strangers_are_refused(tmp_path):
         import_vitr([tmp_path], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
     with pytest.raises(ModelFileError, match="no list of three"):
         import_vitr([files[1]], name="mine", encoder_card=ENCODER, out=tmp_path / "mine")
+
+
+def test_the_documentation_names_every_part_of_the_authors_layout():
+    page = (Path(__file__).parents[3] / "docs" / "vitr.md").read_text(encoding="utf-8")
+    for part in (*authors._FILTER, *authors._AGGREGATION, *authors._SINGLE):
+        assert part in page, part
+    assert all(layer in page for layer in [*authors._FILTER.values(), *authors._AGGREGATION.values()])
