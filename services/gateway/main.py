@@ -11,22 +11,27 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import State
+from starlette.middleware.cors import CORSMiddleware
 
 from boonart.bootstrap import Parts, build
 from boonart.errors import BoonArtError, ConfigurationError
+from boonart.keys import KeyFile
 from boonart.rpc.settings import ServingSettings
 from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
+from boonart_services.gateway.access import Access, anonymous_scope, check_public
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_search import Door
 from boonart_services.gateway.middleware import Guard
 from boonart_services.gateway.observed import Observed
-from boonart_services.gateway.routes import collections, health, page, search, why, works
+from boonart_services.gateway.routes import collections, health, jobs, page, search, why, works
 
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
 """How long requests under way may go on once the server is told to stop."""
+EXPOSED = ("RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-Id", "Location")
+"""Headers that pages of other origins may read."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -79,10 +84,20 @@ def create_app(
     app.state.door = None
     here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
-    for part in (health, search, works, collections, page, why):
+    for part in (health, search, works, collections, jobs, page, why):
         app.include_router(part.router)
     page.install(app)
     # A picture in base64 is a third larger than the file, and the other fields need something too.
+    keys = KeyFile(limits.keys_file)
+    app.add_middleware(Access, keys=keys, anonymous=anonymous_scope(limits), per_minute=limits.rate_limit)
+    if origins := [origin.strip() for origin in limits.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-Id", "Last-Event-ID"],
+            expose_headers=EXPOSED,
+        )
     app.add_middleware(Guard, most=limits.max_picture_bytes * 3 // 2)
     app.add_middleware(Observed, metrics=here.metrics)
     openapi.install(app)
@@ -125,6 +140,7 @@ async def _live(
 async def _close(here: Context, state: State) -> None:
     if state.door is not None:
         await state.door.close()
+    await here.jobs.close()
     if here.parts is not None:
         await here.parts.close()
 
@@ -218,6 +234,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None], serving: Servi
         ConfigurationError: a port is taken, or a file of the settings cannot be read.
         BoonArtError: the parts could not be made.
     """
+    check_public(settings, KeyFile(settings.keys_file))
     listener = _listen(settings.host, settings.port)
     url = address(settings.host, settings.port)
     failures: list[BaseException] = []

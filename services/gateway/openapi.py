@@ -17,7 +17,8 @@ stay."""
 TAGS = [
     {"name": "search", "description": "By text, by picture, by an existing work."},
     {"name": "works", "description": "Works and their pictures."},
-    {"name": "collections", "description": "What can be searched."},
+    {"name": "collections", "description": "What can be searched; works in and out."},
+    {"name": "jobs", "description": "Long work in the background."},
     {"name": "health", "description": "For whoever runs it."},
 ]
 

@@ -69,9 +69,12 @@ KINDS: Mapping[type[errors.BoonArtError], Kind] = dict(
 
 HTTP_KINDS: Mapping[int, Kind] = {
     400: Kind("bad-request", 400, "The request cannot be read"),
+    401: Kind("unauthenticated", 401, "A key is needed"),
+    403: Kind("forbidden", 403, "The key does not reach this far"),
     404: Kind("no-such-address", 404, "Nothing is at this address"),
     405: Kind("method-not-allowed", 405, "This address does not take this method"),
     413: Kind("body-too-large", 413, "The body is too large"),
+    429: Kind("rate-limited", 429, "Too many requests"),
 }
 """The kinds of errors that arise before a route is reached."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         threads: threads of one forward pass; 0 leaves the choice to the library.
         host, port: where the gateway listens.
         max_picture_bytes: largest picture file accepted, in bytes.
+        anonymous: what may be done over the network without an API key: "none", "search", "all", or "auto": all where
+            the gateway listens on loopback, nothing elsewhere.
+        rate_limit: requests a minute for each key and each address; 0 for any number.
+        cors_origins: origins whose pages may call the API, separated by commas.
         request_deadline: seconds within which a search must be answered.
         encode_deadline: seconds of these that the encoder may take for a text; then the works that share its words are
             given.
@@ -66,6 +70,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     default_collection: str = ""
     max_picture_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    anonymous: Literal["auto", "none", "search", "all"] = "auto"
+    rate_limit: int = Field(default=0, ge=0)
+    cors_origins: str = ""
     request_deadline: float = Field(default=10.0, gt=0)
     encode_deadline: float = Field(default=5.0, gt=0)
     rerank_deadline: float = Field(default=2.0, gt=0)
@@ -108,6 +115,11 @@ class Settings(BaseSettings):
     def pictures_folder(self) -> Path:
         """Where the picture store keeps its renditions."""
         return self.home / "pictures"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the API keys' hashes are kept."""
+        return self.home / "keys.json"
 
     @property
     def models_folder(self) -> Path:

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "observability"},
     {"works"},
     {"ports"},
-    {"records", "manifests", "dates"},
+    {"records", "manifests", "dates", "keys"},
     {"search", "indexing", "upkeep"},
     {"reindexing"},
     {"encoders", "vitr", "index", "rpc"},

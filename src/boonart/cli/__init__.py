@@ -16,6 +16,7 @@ from boonart.cli import (
     evaluate,
     explain,
     ingest,
+    keys,
     models,
     paper,
     representations,
@@ -44,6 +45,7 @@ serve.register(app)
 sample.register(app)
 explain.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 table2.register(paper.app)

@@ -17,6 +17,7 @@ from boonart.settings import Settings
 from boonart.works import Candidate, Manifest, ModelCard, StoredPicture, TextEmbedding, Work
 
 WORK = Work("a/b c", title="The Ford", artist="Ada", date="c.1861", source_url="https://museum.example/1")
+HOME = Path("nowhere")
 KEY = "0123456789abcdef0123456789abcdef"
 
 
@@ -92,7 +93,7 @@ def candidate(score: float = 0.0) -> Candidate:
 def fake_parts(*collections: str, **settings: object) -> Parts:
     """Wired fakes."""
     encoder, index = OneVectorEncoder(), OneWorkIndex(*collections)
-    values = Settings(home=Path("nowhere"), **settings)  # type: ignore[arg-type]
+    values = Settings(home=HOME, **settings)  # type: ignore[arg-type]
     search = Search(encoder, index)  # type: ignore[arg-type]
     return Parts(values, encoder, index, None, OnePictureStore(), search)  # type: ignore[arg-type]
 

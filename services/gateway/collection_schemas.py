@@ -1,0 +1,106 @@
+"""The bodies of the REST API around collections and jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from boonart_services.gateway.filters import Encodable, Number, Strict, Text, Whole
+from boonart_services.gateway.jobs import State
+from boonart_services.gateway.schemas import CollectionBody, WorkId
+
+COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+MOST_WORKS = 1_000
+"""Works that one request may bring; larger collections come in several, or by `boonart ingest`."""
+
+LongText = Annotated[Encodable, Field(max_length=100_000)]
+ShortText = Annotated[Encodable, Field(max_length=4_000)]
+
+
+class NewCollection(Strict):
+    """A collection to be made."""
+
+    name: str = Field(pattern=COLLECTION_NAME, examples=["watercolours"])
+
+
+class CollectionDescription(CollectionBody):
+    """A collection in full."""
+
+    version: int = Field(description="Counts how often it was made anew for other models.")
+    size_bytes: int = Field(description="What it takes on disk; 0 where unknown.")
+    global_size: int = Field(description="Length of a global vector.")
+    embed_size: int = Field(description="Length of a region's vector; 0 where it has no features to rerank with.")
+    schema_version: int
+    searchable: bool = Field(description="Whether this server's encoder made it.")
+    fields: dict[str, str] = Field(description="What can be filtered on, with its kind.")
+
+
+class WorkRecord(Strict):
+    """A work to be stored."""
+
+    id: Annotated[WorkId, Field(min_length=1)]
+    title: ShortText = ""
+    artist: ShortText = ""
+    date: ShortText = Field(default="", description='As the museum writes it: "c.1861", "late 18th century".')
+    medium: ShortText = ""
+    description: LongText = ""
+    subjects: list[ShortText] = Field(default_factory=list, max_length=1_000)
+    source_url: ShortText = ""
+    credit: ShortText = ""
+    licence: ShortText = ""
+    extra: dict[ShortText, bool | Whole | Number | Text] = Field(
+        default_factory=dict, max_length=256, description="Further fields that can be filtered on."
+    )
+    image: str = Field(description="The picture file in base64.", json_schema_extra={"contentEncoding": "base64"})
+
+
+class UpsertRequest(Strict):
+    """Works to be stored."""
+
+    works: list[WorkRecord] = Field(min_length=1, max_length=MOST_WORKS)
+    wait: bool = Field(default=True, description="Answer when all is stored; false answers at once with the job.")
+
+
+class DeleteWorksRequest(Strict):
+    """Works to be deleted."""
+
+    ids: list[Annotated[WorkId, Field(min_length=1)]] = Field(min_length=1, max_length=10_000)
+
+
+class DeletedResponse(BaseModel):
+    """What was deleted."""
+
+    deleted: int = Field(description="How many of them there were.")
+
+
+class ItemError(BaseModel):
+    """A work that could not be stored."""
+
+    id: str
+    place: str = Field(description="Where it stood in the request.")
+    code: str
+    message: str
+
+
+class JobBody(BaseModel):
+    """A job, as it stands."""
+
+    id: str
+    kind: str
+    collection: str
+    state: State
+    done: int
+    total: int
+    failed: int
+    seconds_left: float | None = None
+    errors: list[ItemError]
+    error: str | None = Field(default=None, description="Why it failed as a whole.")
+    summary: dict[str, int] = Field(description="Works added, updated, unchanged and quarantined, at the end.")
+    started: float = Field(description="Seconds since 1970.")
+
+
+class JobsResponse(BaseModel):
+    """All jobs that are remembered, the newest first."""
+
+    jobs: list[JobBody]

@@ -1,0 +1,86 @@
+"""`boonart keys`: who may use the server over the network."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from boonart.cli.output import err, out, print_json
+from boonart.keys import ApiKey, KeyFile, Scope
+from boonart.settings import read_settings
+
+app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def key_file() -> KeyFile:
+    """The keys of this installation."""
+    return KeyFile(read_settings().keys_file)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is, or what for.")],
+    scope: Annotated[Scope, typer.Option(help="What it allows; each includes those before it.")] = Scope.SEARCH,
+    days: Annotated[float, typer.Option(help="Days until it expires; 0 for never.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown once and kept as a hash.
+
+    Examples:
+      boonart keys create "reading room"
+      boonart keys create importer --scope write --days 90
+    """
+    key, text = key_file().create(name, scope, days=days)
+    if as_json:
+        print_json({**_as_json(key), "key": text})
+        return
+    out.print(text, soft_wrap=True)
+    err.print(f"The key {key.id} allows {key.scope.value}. Keep it now: it cannot be shown again.")
+
+
+@app.command("list")
+def list_keys(as_json: Json = False) -> None:
+    """List the keys, without their secrets."""
+    keys = key_file().all()
+    if as_json:
+        print_json([_as_json(key) for key in keys])
+        return
+    if not keys:
+        err.print("There are no keys.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("id", "name", "scope", "state"):
+        table.add_column(title)
+    for key in keys:
+        table.add_row(key.id, key.name, key.scope.value, _state(key))
+    out.print(table)
+
+
+@app.command("revoke")
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `boonart keys list` shows it.")]) -> None:
+    """Make a key invalid at once, in running servers too."""
+    key = key_file().revoke(key_id)
+    err.print(f"The key {key.id} ({key.name}) is revoked.")
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked:
+        return "revoked"
+    if not key.valid():
+        return "expired"
+    return f"until {time.strftime('%Y-%m-%d', time.localtime(key.expires))}" if key.expires else "valid"
+
+
+def _as_json(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scope": key.scope.value,
+        "state": _state(key),
+        "created": key.created,
+        "expires": key.expires or None,
+    }
