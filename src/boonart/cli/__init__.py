@@ -13,6 +13,7 @@ import typer
 from boonart.cli import (
     bench,
     bench_rerank,
+    doctor,
     evaluate,
     explain,
     ingest,
@@ -42,6 +43,7 @@ search.register(app)
 ingest.register(app)
 representations.register(app)
 serve.register(app)
+doctor.register(app)
 sample.register(app)
 explain.register(app)
 app.add_typer(models.app, name="models")

@@ -1,0 +1,168 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from boonart.client import protocol
+from boonart.client.protocol import Picture
+from boonart.client.results import FoundWork, Page, to_page
+
+TIMEOUT = 30.0
+
+
+class Client:
+    """A client of a BoonArt server; close it, or use it in a `with` block.
+
+    Idempotent requests are tried again, with pauses, where the server is away or full.
+
+    Args:
+        base_url: where the server is.
+        api_key: where it asks for one.
+        retries: tries after the first.
+        timeout: seconds that one try may take.
+        transport: instead of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str = "",
+        retries: int = 2,
+        timeout: float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=self.base_url, headers=protocol.headers(api_key), timeout=timeout, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        image: Picture | None = None,
+        like: str = "",
+        query: Sequence[Mapping[str, Any]] = (),
+        collection: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        **options: Any,
+    ) -> Page:
+        """One page of hits.
+
+        Args:
+            text: what to look for.
+            image: a picture to search with: a path, or a file's bytes.
+            like: id of a work to find similar ones to.
+            query: several of these with weights: `[{"like": "n1"}, {"text": "snow", "weight": 0.5}]`.
+            options: any other field of `POST /v1/search`, such as mode, filter, facets, explain.
+
+        Raises:
+            InvalidQuery: nothing to search with, or what the server refuses.
+            Unavailable: the server is away.
+        """
+        given = {"collection": collection, "limit": limit, "cursor": cursor, **options}
+        body = protocol.search_body(text, image, like, query, given)
+        return to_page(self._request("POST", "/v1/search", json=body), self.base_url)
+
+    def search_all(self, text: str = "", **given: Any) -> Iterator[FoundWork]:
+        """All hits, page by page as they are needed; arguments as `search`."""
+        cursor: str | None = None
+        while True:
+            page = self.search(text, cursor=cursor, **given)
+            yield from page
+            if not page.next_cursor:
+                return
+            cursor = page.next_cursor
+
+    def work(self, work_id: str, *, collection: str = "") -> dict[str, Any]:
+        """A work with all its fields."""
+        path = f"/v1/works/{quote(work_id, safe='')}"
+        found: dict[str, Any] = self._request("GET", path, params=_given(collection))
+        return found
+
+    def picture(self, work_id: str, *, collection: str = "", thumbnail: bool = False) -> bytes:
+        """A work's picture as a file's bytes."""
+        form = "thumbnail" if thumbnail else "image"
+        response = self._send("GET", f"/v1/works/{quote(work_id, safe='')}/{form}", params=_given(collection))
+        if not response.is_success:
+            protocol.read(response)
+        return response.content
+
+    def collections(self) -> list[dict[str, Any]]:
+        """All collections."""
+        found: list[dict[str, Any]] = (self._request("GET", "/v1/collections"))["collections"]
+        return found
+
+    def collection(self, name: str) -> dict[str, Any]:
+        """A collection in full: works, models, size, fields."""
+        found: dict[str, Any] = self._request("GET", f"/v1/collections/{quote(name, safe='')}")
+        return found
+
+    def create_collection(self, name: str) -> dict[str, Any]:
+        """Make an empty collection."""
+        made: dict[str, Any] = self._request("POST", "/v1/collections", json={"name": name}, again=False)
+        return made
+
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection with its works and pictures, for good."""
+        self._request("DELETE", f"/v1/collections/{quote(name, safe='')}", params={"confirm": name}, again=False)
+
+    def upsert(self, collection: str, works: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Store works, a request for some at a time; the job of each request as it is done.
+
+        Args:
+            works: records as `POST /v1/collections/NAME/works` takes them; `image` is a path or a file's bytes. They
+                are read as they are needed, so there may be any number.
+        """
+        for batch in protocol.batches(works):
+            path = f"/v1/collections/{quote(collection, safe='')}/works"
+            done: dict[str, Any] = self._request("POST", path, json={"works": batch}, timeout=None)
+            yield done
+
+    def delete_works(self, collection: str, ids: Sequence[str]) -> int:
+        """Delete works; how many of them there were."""
+        path = f"/v1/collections/{quote(collection, safe='')}/works/delete"
+        return int(self._request("POST", path, json={"ids": list(ids)})["deleted"])
+
+    def _request(self, method: str, path: str, *, again: bool = True, **given: Any) -> Any:
+        return protocol.read(self._send(method, path, again=again, **given))
+
+    def _send(self, method: str, path: str, *, again: bool = True, **given: Any) -> httpx.Response:
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries or not again
+            response: httpx.Response | None = None
+            try:
+                response = self._http.request(method, path, **given)
+                if last or response.status_code not in protocol.RETRIED:
+                    return response
+            except httpx.TransportError as error:
+                if last:
+                    raise protocol.unreachable(self.base_url, error) from error
+            time.sleep(protocol.wait_before(attempt, response))
+        raise AssertionError("the last try returns or raises")
+
+
+def _given(collection: str) -> dict[str, str]:
+    return {"collection": collection} if collection else {}

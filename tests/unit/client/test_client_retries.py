@@ -1,0 +1,80 @@
+"""What the Python client does when an answer is not what was hoped for."""
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+import boonart
+from boonart.client import Client
+from boonart.errors import ConfigurationError, Overloaded, Unavailable
+
+
+def answering(*responses: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
+    waiting, seen = list(responses), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        response = waiting.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    return httpx.MockTransport(answer), seen
+
+
+EMPTY = {"hits": [], "target": "works", "ranker": "none", "took_ms": 1.0, "degraded": {}}
+FULL = {"code": "overloaded", "detail": "The queue is full."}
+
+
+def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    transport, seen = answering(
+        httpx.ConnectError("no"),
+        httpx.Response(429, json=FULL, headers={"Retry-After": "3"}),
+        httpx.Response(200, json=EMPTY),
+    )
+    with Client(api_key="secret", transport=transport) as here:
+        assert len(here.search("x")) == 0
+    assert len(seen) == 3
+    assert seen[0].headers["authorization"] == "Bearer secret"
+    assert waits[0] < 1.0
+    assert waits[1] == 3.0
+
+
+def test_what_stays_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    transport, seen = answering(*[httpx.Response(429, json=FULL)] * 3)
+    with pytest.raises(Overloaded):
+        Client(transport=transport).search("x")
+    assert len(seen) == 3
+    transport, _ = answering(httpx.ConnectError("refused"))
+    with pytest.raises(Unavailable, match="refused"):
+        Client(transport=transport, retries=0).search("x")
+
+
+def test_what_changes_things_by_being_repeated_is_asked_once() -> None:
+    transport, seen = answering(httpx.Response(503, json={"code": "unavailable", "detail": "x"}))
+    with pytest.raises(Unavailable):
+        Client(transport=transport).create_collection("x")
+    assert len(seen) == 1
+
+
+def test_a_missing_key_and_another_server_are_said() -> None:
+    transport, _ = answering(httpx.Response(401, json={"code": "unauthenticated", "detail": "A key is needed."}))
+    with pytest.raises(ConfigurationError, match="api_key"):
+        Client(transport=transport).search("x")
+    transport, _ = answering(httpx.Response(200, text="<html>"))
+    with pytest.raises(Unavailable, match="not as BoonArt"):
+        Client(transport=transport).search("x")
+
+
+def test_importing_it_needs_neither_torch_nor_grpc() -> None:
+    heavy = "{'torch', 'grpc', 'fastapi', 'qdrant_client'}"
+    code = f"import sys, boonart; boonart.Client; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert boonart.Client is Client
+    with pytest.raises(AttributeError):
+        boonart.nothing  # noqa: B018
