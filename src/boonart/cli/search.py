@@ -13,7 +13,7 @@ from rich.text import Text
 
 from boonart.cli.output import err, out, print_json
 from boonart.errors import BoonArtError, CollectionNotFound, IndexLocked, InvalidQuery, Unavailable, make_error
-from boonart.works import Answer, Hit, Query, Ranker, Target
+from boonart.works import Answer, Hit, Mode, Query, Ranker, Target
 
 if TYPE_CHECKING:
     import httpx
@@ -36,6 +36,7 @@ class Asked:
     candidates: int
     rerank: Ranker
     min_relevance: float
+    mode: Mode = Mode.VECTOR
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +56,7 @@ def search(
     candidates: Annotated[int, typer.Option(help="How many candidates are reranked.")] = 100,
     rerank: Annotated[Ranker, typer.Option(help="How candidates are put in order.")] = Ranker.DEFAULT,
     min_relevance: Annotated[float, typer.Option(help="Leave out hits below this relevance, 0 to 1.")] = 0.0,
+    mode: Annotated[Mode, typer.Option(help="How candidates are found: by meaning, by words, by both.")] = Mode.VECTOR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find paintings by a sentence, by a picture, or by a painting like them.
@@ -64,7 +66,7 @@ def search(
       boonart search --image photo.jpg
       boonart search --like tate-n01560 --json
     """
-    asked = Asked(text, image, like, collection, target, limit, candidates, rerank, min_relevance)
+    asked = Asked(text, image, like, collection, target, limit, candidates, rerank, min_relevance, mode)
     if image is not None and not image.is_file():
         raise InvalidQuery(f"There is no file {image}.", field="image")
     answer = answer_as_json(asked)
@@ -103,6 +105,7 @@ def answer_as_json(asked: Asked) -> dict[str, Any]:
         candidates=asked.candidates,
         rerank=asked.rerank,
         min_relevance=asked.min_relevance,
+        mode=asked.mode,
     )
 
     async def run() -> Answer:
@@ -168,6 +171,7 @@ def _ask_server(url: str, asked: Asked, collection: str) -> dict[str, Any]:
         "candidates": asked.candidates,
         "rerank": asked.rerank.value,
         "min_relevance": asked.min_relevance,
+        "mode": asked.mode.value,
     }
     if asked.target is not None:
         body["target"] = asked.target.value
@@ -221,6 +225,8 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "score": hit.score,
         "global_score": hit.global_score,
+        "collection": hit.collection,
+        "matched_by": list(hit.matched_by),
         "work": work_json(hit.work),
     }
     if hit.relation_score is not None:
