@@ -10,8 +10,9 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from boonart.encoders.colours import COLOURS, region_colours
 from boonart.encoders.starter_network import (
     MAP_CHANNELS,
     MAX_TOKENS,
@@ -31,13 +33,27 @@ from boonart.encoders.starter_network import (
     PICTURE_MEAN,
     PICTURE_SIZE,
     PICTURE_STD,
-    TEXT_WIDTH,
-    ImageTower,
+    TOKEN_WIDTH,
     StarterNetwork,
     normalised,
 )
 from boonart.errors import ModelFileError, ModelNotAvailable
-from boonart.works import GRID, Float32Array, ImageEmbedding, ModelCard, Picture, TextEmbedding, UInt8Array
+from boonart.works import (
+    GRID,
+    Float16Array,
+    Float32Array,
+    ImageEmbedding,
+    ModelCard,
+    Picture,
+    TextEmbedding,
+    UInt8Array,
+)
+
+WORDINGS = ("a {}", "a picture of a {}")
+"""Other ways in which a short query is read, since the network learned from sentences: half a point of mAP."""
+SHORT = 3
+"""Words up to which a text is short."""
+Network = TypeVar("Network", bound=nn.Module)
 
 WEIGHTS_FILE, CARD_FILE = "starter.safetensors", "card.json"
 CPU_IMAGE_BATCH, GPU_IMAGE_BATCH, TEXT_BATCH = 2, 32, 64
@@ -67,16 +83,21 @@ class StarterEncoder:
 
     Not thread-safe: one forward pass at a time.
 
-    Local tokens of a picture are the 49 regions of the network's last map, (49, 1280), row-major. Local tokens
-    of a text are its words, (T, 384): each the mean of the network's outputs for the word's pieces, the two marks
-    left out; `words` are cut from the text as it was written.
+    Local tokens of a picture are its 49 regions, (49, 1344), row-major: the network's last map, 1280 channels, with the
+    last block untuned, and the shares of 64 colours. (The tuned block knows its training pictures by heart, and a
+    reranker trained on its regions would lean on that.) Local tokens of a text are its words, (T, 768): each the mean
+    of its pieces, bare and after the network's last layer, the two marks left out; `words` are cut from the text as it
+    was written.
     """
 
-    def __init__(self, network: StarterNetwork, tokenizer: Tokenizer, card: ModelCard, device: str) -> None:
+    def __init__(
+        self, network: StarterNetwork, untuned_top: nn.Module, tokenizer: Tokenizer, card: ModelCard, device: str
+    ) -> None:
         self._device = torch.device(device)
         network = network.eval().requires_grad_(False)
         self._text = network.text.to(self._device)
         self._image = folded(network.image).to(self._device)
+        self._untuned_top = folded(untuned_top.eval().requires_grad_(False)).to(self._device)
         self._tokenizer = tokenizer
         self._card = card
 
@@ -99,25 +120,34 @@ class StarterEncoder:
         """
         card = read_card(folder)
         network = StarterNetwork(card.dimensions["D"]).load_packages()
+        untuned_top = copy.deepcopy(network.image.top)
         apply_weights(network, folder / WEIGHTS_FILE)
         tokenizer: Tokenizer = Tokenizer.from_file(str(MINILM_TOKENIZER.locate()))
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(network, tokenizer, card, device)
+        return cls(network, untuned_top, tokenizer, card, device)
 
     # --- texts ---
 
     def encode_texts(self, texts: Sequence[str]) -> list[TextEmbedding]:
-        """Encode texts, in order; each is cut at 128 word pieces."""
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        """Encode texts, in order; each is cut at 128 word pieces.
+
+        A text of up to three words has the mean vector of several wordings; its tokens are its own words' alone.
+        """
+        wordings = [(row, wording) for row, text in enumerate(texts) for wording in other_wordings(text)]
+        everything = [*texts, *(wording for _, wording in wordings)]
+        order = sorted(range(len(everything)), key=lambda row: len(everything[row]))
         found: dict[int, TextEmbedding] = {}
         for start in range(0, len(order), TEXT_BATCH):
             rows = order[start : start + TEXT_BATCH]
-            prepared = self.prepare_texts([texts[row] for row in rows])
+            prepared = self.prepare_texts([everything[row] for row in rows])
             found |= zip(rows, self.finish_texts(prepared, *self.forward_texts(prepared)), strict=True)
-        return [found[row] for row in range(len(texts))]
+        others: dict[int, list[Float32Array]] = {}
+        for place, (row, _) in enumerate(wordings, start=len(texts)):
+            others.setdefault(row, []).append(found[place].global_vector)
+        return [_reworded(found[row], others.get(row, [])) for row in range(len(texts))]
 
     def prepare_texts(self, texts: Sequence[str]) -> PreparedTexts:
         """Split texts into word pieces and pad them to the longest."""
@@ -130,7 +160,7 @@ class StarterEncoder:
         return PreparedTexts(pieces, padding if bool(padding.any()) else None, encodings, tuple(texts))
 
     def forward_texts(self, prepared: PreparedTexts) -> tuple[Tensor, Tensor]:
-        """Normalised vectors (B, D) and word piece outputs (B, T, 384), float32 on the CPU."""
+        """Normalised vectors (B, D) and word piece outputs (B, T, 768), float32 on the CPU."""
         padding = None if prepared.padding is None else prepared.padding.to(self._device)
         with torch.inference_mode():
             vectors, tokens = self._text(prepared.pieces.to(self._device), padding)
@@ -156,34 +186,32 @@ class StarterEncoder:
         """Pictures in the network's size, their proportions given up: (B, 288, 288, 3) uint8."""
         return np.stack([_squashed(picture.pixels) for picture in pictures])
 
-    def forward_images(self, pixels: UInt8Array) -> tuple[Tensor, Tensor]:
-        """Normalised vectors (B, D) and regions (B, 1280, 7, 7), float32 on the CPU.
+    def forward_images(self, pixels: UInt8Array) -> tuple[Tensor, Tensor, Float16Array]:
+        """Normalised vectors (B, D) and regions (B, 1280, 7, 7), float32 on the CPU; colours (B, 49, 64) float16.
 
         The vector is the mean of the picture's own and its mirror image's: twice the work, about one point of
-        recall@1. The regions are of the picture as it is, averaged from the
-        network's 9 x 9 map.
+        recall@1. The regions are of the picture as it is, averaged from the network's 9 x 9 map.
         """
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             values = batch.float().div_(255.0).sub_(PICTURE_MEAN).div_(PICTURE_STD)
-            vectors, features = self._image(torch.cat([values, values.flip(3)]))
-            plain, mirrored = normalised(vectors).chunk(2)
-            regions = functional.adaptive_avg_pool2d(features[: len(values)].float(), GRID)
-            return normalised(plain + mirrored).cpu(), regions.cpu()
+            trunk = self._image.trunk(torch.cat([values, values.flip(3)]))
+            plain, mirrored = normalised(self._image.pool(self._image.top(trunk))).chunk(2)
+            features = self._untuned_top(trunk[: len(values)])
+            regions = functional.adaptive_avg_pool2d(features.float(), GRID)
+            return normalised(plain + mirrored).cpu(), regions.cpu(), region_colours(pixels)
 
-    def finish_images(self, vectors: Tensor, regions: Tensor) -> list[ImageEmbedding]:
-        """Each picture's 49 regions in a row."""
-        rows = regions.flatten(2).transpose(1, 2).numpy().astype(np.float16)  # (B, 49, 1280)
-        return [
-            ImageEmbedding(vector, np.ascontiguousarray(tokens))
-            for vector, tokens in zip(vectors.numpy(), rows, strict=True)
-        ]
+    def finish_images(self, vectors: Tensor, regions: Tensor, colours: Float16Array) -> list[ImageEmbedding]:
+        """Each picture's 49 regions in a row, its colours behind what the network says."""
+        maps = regions.flatten(2).transpose(1, 2).numpy().astype(np.float16)  # (B, 49, 1280)
+        rows = np.concatenate([maps, colours], axis=2)
+        return [ImageEmbedding(vector, tokens) for vector, tokens in zip(vectors.numpy(), rows, strict=True)]
 
 
-def folded(tower: ImageTower) -> ImageTower:
-    """A copy of the tower for inference, each norm folded into the convolution before it."""
-    tower = copy.deepcopy(tower)
-    for parent in [*tower.modules()]:
+def folded(network: Network) -> Network:
+    """A copy of a network for inference, each norm folded into the convolution before it."""
+    network = copy.deepcopy(network)
+    for parent in [*network.modules()]:
         convolution: tuple[str, nn.Conv2d] | None = None
         for name, child in [*parent.named_children()]:
             if isinstance(child, nn.Conv2d):
@@ -193,7 +221,22 @@ def folded(tower: ImageTower) -> ImageTower:
                 setattr(parent, convolution[0], fused)
                 setattr(parent, name, child.act)
                 convolution = None
-    return tower.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)
+
+
+def other_wordings(text: str) -> list[str]:
+    """The wordings in which a short text is read beside its own; none for a longer one or one with an article."""
+    words = text.lower().split()
+    if not 1 <= len(words) <= SHORT or words[0] in ("a", "an", "the"):
+        return []
+    return [wording.format(text.strip()) for wording in WORDINGS]
+
+
+def _reworded(embedding: TextEmbedding, others: list[Float32Array]) -> TextEmbedding:
+    if not others:
+        return embedding
+    vector = np.mean([embedding.global_vector, *others], axis=0)
+    return replace(embedding, global_vector=vector / np.linalg.norm(vector))
 
 
 def _squashed(pixels: UInt8Array) -> UInt8Array:
@@ -207,12 +250,12 @@ def _squashed(pixels: UInt8Array) -> UInt8Array:
 def _text_embedding(
     text: str, encoding: Encoding, vector: Float32Array, outputs: npt.NDArray[np.float32]
 ) -> TextEmbedding:
-    """Average the outputs of each word's pieces; `outputs` (T, 384) may be padded."""
+    """Average the outputs of each word's pieces; `outputs` (T, 768) may be padded."""
     pieces: dict[int, list[int]] = {}
     for place, word in enumerate(encoding.word_ids):
         if word is not None:
             pieces.setdefault(word, []).append(place)
-    tokens = np.zeros((len(pieces), TEXT_WIDTH), dtype=np.float16)
+    tokens = np.zeros((len(pieces), TOKEN_WIDTH), dtype=np.float16)
     words = []
     for row, places in enumerate(pieces.values()):
         tokens[row] = outputs[places].mean(axis=0)
@@ -285,4 +328,4 @@ def save_weights(network: StarterNetwork, file: Path) -> str:
 
 def dimensions(size: int) -> dict[str, int]:
     """Sizes for the card."""
-    return {"D": size, "Wt": TEXT_WIDTH, "Wi": MAP_CHANNELS}
+    return {"D": size, "Wt": TOKEN_WIDTH, "Wi": MAP_CHANNELS + COLOURS}

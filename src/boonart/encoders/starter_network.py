@@ -44,6 +44,10 @@ TEXT_READING = 3 * TEXT_WIDTH
 """What the text's projection reads: the mean at three depths."""
 DEPTH_SCALES = (0.088, 1.244, 1.0)
 """Spread of the means at the three depths over captions, the outcome's being 1; they are brought to one scale."""
+TOKEN_WIDTH = 2 * TEXT_WIDTH
+"""Of a text's local tokens: the bare word, then what the layers make of it in its sentence."""
+BARE_SCALE = 8.0
+"""Brings the bare words to the spread of the layers' outcome."""
 CLASS_MARK, END_MARK = 101, 102
 """Ids of the marks before and after a text."""
 MAX_TOKENS = 128
@@ -168,7 +172,9 @@ class TextTower(nn.Module):
         return embedded
 
     def read(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Word pieces (B, T) to what the projection reads (B, 1152) and the tokens (B, T, 384).
+        """Word pieces (B, T) to what the projection reads (B, 1152) and the tokens (B, T, 768).
+
+        The outcome alone has mixed "yellow" with what is yellow; the bare words have not, but know no sentence.
 
         Args:
             padding: (B, T), True where there is no word piece; None where all texts are equally long.
@@ -182,10 +188,10 @@ class TextTower(nn.Module):
         bare = there & (ids != CLASS_MARK) & (ids != END_MARK)
         depths = (_mean(self.words(ids), bare), _mean(middle, there), _mean(hidden, there))
         scaled = [depth / scale for depth, scale in zip(depths, DEPTH_SCALES, strict=True)]
-        return torch.cat(scaled, dim=1), hidden
+        return torch.cat(scaled, dim=1), torch.cat([BARE_SCALE * self.words(ids), hidden], dim=2)
 
     def forward(self, ids: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Word pieces (B, T) to the vector (B, D), not normalised, and the tokens (B, T, 384)."""
+        """Word pieces (B, T) to the vector (B, D), not normalised, and the tokens (B, T, 768)."""
         reading, tokens = self.read(ids, padding)
         return self.project(reading), tokens
 

@@ -37,6 +37,8 @@ class Stage:
     Attributes:
         passes: how often each picture is shown, each time with another of its captions.
         batch: pictures a step.
+        twin_batch: pictures a step of a set of twins. The more steps the better: a twin is a lesson of its own, while
+            photographs teach by the others in their batch.
         rate: highest learning rate.
         decay_every: passes after which the rate is divided by ten; 0 means a cosine down to nothing.
         warmup: share of the steps in which the rate rises.
@@ -50,6 +52,7 @@ class Stage:
     head: Head
     passes: int = 30
     batch: int = 128
+    twin_batch: int = 32
     rate: float = 5e-4
     weight_decay: float = 1e-4
     decay_every: int = 0
@@ -177,9 +180,10 @@ class _StageRun:
     ) -> None:
         self.network, self.training, self.number, self.dev, self.out = network, training, number, dev, out
         self.stage = stage = training.stages[number]
-        with_descriptions = stage.head is Head.VITR and stage.options.loss is Loss.LSEH
+        lseh = stage.head is Head.VITR and stage.options.loss is Loss.LSEH
         self.samplers = [
-            BatchSampler(f, stage.batch, description_vectors(f.texts) if with_descriptions else None) for f in sets
+            BatchSampler(part, _batch_of(stage, part), description_vectors(part.texts) if lseh else None)
+            for part in sets
         ]
         shares = stage.share_of_sets or (1.0,) * len(sets)
         self.counts = [max(1, round(share * len(s))) for share, s in zip(shares, self.samplers, strict=True)]
@@ -326,6 +330,10 @@ def on_device(batch: PairBatch, device: torch.device) -> PairBatch:
     moved = {name: getattr(batch, name).to(device) for name in batch.__slots__ if name != "texts"}
     texts = {name: getattr(batch.texts, name).to(device) for name in batch.texts.__slots__}
     return replace(batch, **moved, texts=replace(batch.texts, **texts))
+
+
+def _batch_of(stage: Stage, features: PairFeatures) -> int:
+    return min(stage.batch, stage.twin_batch) if (features.twins >= 0).any() else stage.batch
 
 
 def _endless(sampler: BatchSampler, seed: tuple[int, ...], skip: int) -> Iterator[PairBatch]:

@@ -39,6 +39,7 @@ class StepOptions:
             against, beside twins and exchanged sentences.
         grounding: weight of the contrastive loss on the grounding scores.
         false_texts: hold exchanged sentences against their pictures.
+        twins: weight of the loss on twins, by the role tokens alone.
         token_dropout: of the encoder's features.
         word_dropout, region_dropout: share of words and of regions that are blanked.
         score_scale: what a grounding score is multiplied with to be a logit.
@@ -48,6 +49,7 @@ class StepOptions:
     hard_negatives: int = 4
     grounding: float = 1.0
     false_texts: bool = True
+    twins: float = 1.0
     token_dropout: float = 0.1
     word_dropout: float = 0.1
     region_dropout: float = 0.1
@@ -56,7 +58,11 @@ class StepOptions:
 
 
 def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) -> dict[str, Tensor]:
-    """Losses of the role-aware head: "grounding" and "role"; their sum is what is minimised."""
+    """Losses of the role-aware head: "grounding", "role" and "twins"; their sum is what is minimised.
+
+    Twins have a loss of their own, in which nothing but the relation counts: in one list with all the other
+    negatives the head needs many times as long to find it.
+    """
     head = network.role
     assert head is not None
     size = len(batch)
@@ -80,12 +86,27 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
         word_view.rows(text_rows, with_unit=with_unit),
     )
     total = role.float() + options.score_scale * grounding.float().detach()
-    logits = torch.full((valid.numel(),), _OUT, device=total.device).index_put((chosen,), total).view(valid.shape)
+    logits = _lists(total, chosen, valid)
     columns = torch.arange(valid.shape[1], device=valid.device)
     losses["role"] = 0.5 * (
         listwise(logits, valid & ~by_picture.unsqueeze(0)) + listwise(logits, valid & (by_picture | (columns == 0)))
     )
+    if options.twins:
+        losses["twins"] = options.twins * _twin_loss(_lists(role.float(), chosen, valid), batch.twins >= 0, by_picture)
     return losses
+
+
+def _lists(values: Tensor, chosen: Tensor, valid: Tensor) -> Tensor:
+    """Values of the chosen pairs in their places, (B, C)."""
+    return torch.full((valid.numel(),), _OUT, device=values.device).index_put((chosen,), values).view(valid.shape)
+
+
+def _twin_loss(role: Tensor, has_twin: Tensor, by_picture: Tensor) -> Tensor:
+    """Each true pair against its text with the twin's picture and its picture with the twin's text."""
+    first = int(by_picture.nonzero()[0, 0])
+    true, other_picture, other_text = role[:, 0], role[:, first - 1], role[:, -2]
+    wrong = functional.softplus(other_picture - true) + functional.softplus(other_text - true)
+    return 0.5 * (wrong * has_twin).sum() / has_twin.sum().clamp(min=1)
 
 
 def candidate_pairs(matrix: Tensor, batch: PairBatch, options: StepOptions) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -30,6 +30,9 @@ class RoleConfig:
         seen: the token carries what the word looked at: the mean of the regions by its attention.
         agreement: the token carries word and what it looked at multiplied, so that "red" can be checked.
         similarity: the token carries the published similarity vector.
+        pooled: the grounding score also compares picture and text as a whole.
+        neighbours: the token is told what the words before and after it looked at, multiplied with what it says.
+        neighbour_heads: to either side.
     """
 
     size: int = 96
@@ -44,6 +47,9 @@ class RoleConfig:
     seen: bool = True
     agreement: bool = True
     similarity: bool = False
+    pooled: bool = True
+    neighbours: bool = True
+    neighbour_heads: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from boonart.works import GRID, REGIONS
 
 _POSITION_FEATURES = 8
 _OUT = -1e4
+_REACH = 8
+"""Words farther away than this are as far as this."""
 
 
 class RegionView(NamedTuple):
@@ -29,11 +31,13 @@ class RegionView(NamedTuple):
         unit: (P, R, E), each region scaled to length 1.
         seen: (P, R, S) what a word finds there, or None without that option.
         weights: (P, R) how much each region counts, summing to 1.
+        pooled: (P, E) the whole picture: the regions by their weights, scaled to length 1.
     """
 
     unit: Tensor
     seen: Tensor | None
     weights: Tensor
+    pooled: Tensor
 
     def rows(self, index: Tensor, *, with_unit: bool) -> RegionView:
         """The pictures of these rows; their vectors, the bulk of it, only where they are needed."""
@@ -41,7 +45,21 @@ class RegionView(NamedTuple):
             self.unit[index if with_unit else slice(0)],
             None if self.seen is None else self.seen[index],
             self.weights[index],
+            self.pooled[index],
         )
+
+
+class Neighbours(NamedTuple):
+    """Whom each word of P texts speaks of: "left" of the word before it and the word after it.
+
+    Attributes:
+        said: (P, T, S) what the word says of them.
+        looks: (P, K, T, T) K distributions over the text for each word; the first half of them lean to what comes
+            before it, the others to what comes after.
+    """
+
+    said: Tensor
+    looks: Tensor
 
 
 class WordView(NamedTuple):
@@ -52,17 +70,27 @@ class WordView(NamedTuple):
         content: (P, T, S) which word it is, or None without that option.
         weights: (P, T) how much each word counts, summing to 1.
         mask: (P, T) bool, True for a word.
+        pooled: (P, E) the whole text: the words by their weights, scaled to length 1.
+        neighbours: what each word says of its neighbours, and which they are, or None without that option.
     """
 
     unit: Tensor
     content: Tensor | None
     weights: Tensor
     mask: Tensor
+    pooled: Tensor
+    neighbours: Neighbours | None
 
     def rows(self, index: Tensor, *, with_unit: bool) -> WordView:
         """The texts of these rows; their vectors, the bulk of it, only where they are needed."""
-        content = None if self.content is None else self.content[index]
-        return WordView(self.unit[index if with_unit else slice(0)], content, self.weights[index], self.mask[index])
+        return WordView(
+            self.unit[index if with_unit else slice(0)],
+            None if self.content is None else self.content[index],
+            self.weights[index],
+            self.mask[index],
+            self.pooled[index],
+            None if self.neighbours is None else Neighbours(*(part[index] for part in self.neighbours)),
+        )
 
 
 class BatchCosines(NamedTuple):
@@ -104,6 +132,7 @@ class RoleHead(nn.Module):
         self.position = nn.Linear(_POSITION_FEATURES, size) if config.position else None
         self.word_map = nn.Linear(REGIONS, size) if config.word_map else None
         self.similarity = nn.Linear(embed_size, size) if config.similarity else None
+        self.neighbours = NeighbourReader(embed_size, config) if config.neighbours else None
         self.place = nn.Embedding(config.max_words, size)
         nn.init.normal_(self.place.weight, std=0.02)
         self.layers = nn.ModuleList(
@@ -123,7 +152,8 @@ class RoleHead(nn.Module):
         unit = functional.normalize(regions, dim=-1)
         scaled = unit * unit.shape[-1] ** 0.5
         weights = torch.softmax(self.region_weight(scaled).squeeze(2), dim=1)
-        return RegionView(unit, self.seen(scaled) if self.seen is not None else None, weights)
+        seen = self.seen(scaled) if self.seen is not None else None
+        return RegionView(unit, seen, weights, _pooled(unit, weights))
 
     def view_words(self, words: Tensor, mask: Tensor) -> WordView:
         """Prepare words (P, T, E), padded at the end; `mask` (P, T) is True for a word."""
@@ -131,7 +161,9 @@ class RoleHead(nn.Module):
         scaled = unit * unit.shape[-1] ** 0.5
         logits = self.word_weight(scaled).squeeze(2).masked_fill(~mask, _OUT)
         content = self.content(scaled) if self.content is not None else None
-        return WordView(unit, content, torch.softmax(logits, dim=1), mask)
+        neighbours = self.neighbours.read(scaled, mask) if self.neighbours is not None else None
+        weights = torch.softmax(logits, dim=1)
+        return WordView(unit, content, weights, mask, _pooled(unit, weights), neighbours)
 
     def attention(self, cosines: Tensor) -> Tensor:
         """Where each word looks, of cosines (P, T, R): sums to 1 over the regions. A user sees it as a map."""
@@ -182,15 +214,18 @@ class RoleHead(nn.Module):
         told = zeros.index_add(0, owners, weighted) / zeros.index_add(0, owners, powers)
         scores = flat.new_zeros(texts, pictures).index_add(0, owners, found)
         scores = scores + (told.view(texts, pictures, REGIONS) * regions.weights).sum(dim=2)
+        if self.config.pooled:
+            scores = scores + words.pooled @ regions.pooled.T
         places = torch.cumsum(words.mask.flatten(), dim=0).view_as(words.mask) - 1
         return scores, BatchCosines(flat.view(by_word), places.clamp(min=0))
 
     def _grounding(self, cosines: Tensor, matches: Tensor, regions: RegionView, words: WordView) -> Tensor:
-        """How well the words find themselves in the picture and the regions in the text, -2..2: (P,)."""
+        """How well the words find themselves in the picture, the regions in the text, and all in all, -3..3: (P,)."""
         found = (matches * words.weights).sum(dim=1)
         logits = (self.sharpness * cosines).masked_fill(~words.mask.unsqueeze(2), _OUT)
         told = (torch.softmax(logits, dim=1) * cosines).sum(dim=1)  # (P, R)
-        return found + (told * regions.weights).sum(dim=1)
+        scores = found + (told * regions.weights).sum(dim=1)
+        return scores + (words.pooled * regions.pooled).sum(dim=1) if self.config.pooled else scores
 
     def _tokens(
         self, cosines: Tensor, attention: Tensor, matches: Tensor, regions: RegionView, words: WordView
@@ -200,19 +235,22 @@ class RoleHead(nn.Module):
         tokens: Tensor = self.place(places).unsqueeze(0)
         if words.content is not None:
             tokens = tokens + words.content
+        looked = torch.zeros((), device=cosines.device)  # what the picture says, whatever the word is
         if self.position is not None:
-            tokens = tokens + self.position(self._position(cosines, attention, matches))
+            looked = looked + self.position(self._position(cosines, attention, matches))
         if self.word_map is not None:
-            tokens = tokens + self.word_map(cosines * self.sharpness)
+            looked = looked + self.word_map(cosines * self.sharpness)
         if regions.seen is not None:
             seen = attention @ regions.seen  # (P, T, S)
-            tokens = tokens + seen
+            looked = looked + seen
             if self.agreement is not None and words.content is not None:
                 tokens = tokens + self.agreement(words.content * seen)
         if self.similarity is not None:
             context = attention @ regions.unit  # (P, T, E)
-            tokens = tokens + self.similarity((words.unit - context) ** 2 * context.shape[-1] ** 0.5)
-        return tokens
+            looked = looked + self.similarity((words.unit - context) ** 2 * context.shape[-1] ** 0.5)
+        if self.neighbours is not None and words.neighbours is not None and looked.dim():
+            tokens = tokens + self.neighbours(words.neighbours, looked)
+        return tokens + looked
 
     def _position(self, cosines: Tensor, attention: Tensor, matches: Tensor) -> Tensor:
         """Mean, spread and tilt of the attention on the grid, and how well it matches: (P, T, 8)."""
@@ -221,6 +259,57 @@ class RoleHead(nn.Module):
         return torch.stack(
             [x, y, xx - x * x, yy - y * y, xy - x * y, matches, scaled.amax(dim=2), scaled.mean(dim=2)], dim=2
         )
+
+
+class NeighbourReader(nn.Module):
+    """Multiplies what a word says with what its neighbours found: "left" with where the two things stand.
+
+    A sum of the two would leave the product, which alone tells "a cow left of a tree" from its twin, to the
+    layers above; they learn it slowly. Which words are the neighbours hangs on the text alone.
+
+    Args:
+        embed_size: E.
+        config: options.
+    """
+
+    def __init__(self, embed_size: int, config: RoleConfig) -> None:
+        super().__init__()
+        self.count, self.width = 2 * config.neighbour_heads, 32
+        self.ask = nn.Linear(embed_size, self.count * self.width)
+        self.offer = nn.Linear(embed_size, self.count * self.width)
+        self.said = nn.Linear(embed_size, config.size)
+        self.hear = nn.Linear(self.count * config.size, config.size)
+        self.tell = nn.Linear(config.size, config.size)
+        self.reach = nn.Parameter(_reach(config.neighbour_heads))
+
+    def read(self, scaled: Tensor, mask: Tensor) -> Neighbours:
+        """What words (P, T, E) say, and of whom."""
+        texts, length = mask.shape
+        shape = (texts, length, self.count, self.width)
+        asked, offered = (layer(scaled).view(shape).transpose(1, 2) for layer in (self.ask, self.offer))
+        logits = asked @ offered.transpose(2, 3) * self.width**-0.5  # (P, K, T, T)
+        steps = torch.arange(length, device=mask.device)
+        distance = (steps.unsqueeze(0) - steps.unsqueeze(1)).clamp(-_REACH, _REACH) + _REACH
+        logits = (logits + self.reach[:, distance]).masked_fill(~mask[:, None, None, :], _OUT)
+        return Neighbours(self.said(scaled), torch.softmax(logits, dim=3))
+
+    def forward(self, neighbours: Neighbours, looked: Tensor) -> Tensor:
+        """What each word adds to its token, (P, T, S), when the words found `looked` (P, T, S)."""
+        heard = neighbours.looks @ looked.unsqueeze(1)  # (P, K, T, S)
+        told: Tensor = self.tell(neighbours.said * self.hear(heard.transpose(1, 2).flatten(2)))
+        return told
+
+
+def _reach(heads: int) -> Tensor:
+    """How far each distribution looks at first, by distance -8..8: half before the word, half after it; (2H, 17)."""
+    distance = torch.arange(-_REACH, _REACH + 1).float()
+    before = torch.where(distance < 0, 0.3 * distance, torch.tensor(-4.0))
+    return torch.stack([*[before] * heads, *[before.flip(0)] * heads])
+
+
+def _pooled(unit: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of (P, N, E) by (P, N), scaled to length 1: (P, E)."""
+    return functional.normalize((weights.unsqueeze(1) @ unit).squeeze(1), dim=-1)
 
 
 def inner_products(words: Tensor, regions: Tensor) -> Tensor:
@@ -256,7 +345,9 @@ class TokenLayer(nn.Module):
         pairs, length, size = tokens.shape
         mixed = self.attend(self.first_norm(tokens)).view(pairs, length, 3, self.heads, size // self.heads)
         query, key, value = mixed.permute(2, 0, 3, 1, 4)  # (P, heads, T, S / heads) each
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        # Sentences are short: plain products are faster here than the fused kernel, backwards most of all.
+        logits = (query @ key.transpose(2, 3)) * query.shape[3] ** -0.5
+        attended = torch.softmax(logits.masked_fill(~mask[:, None, None, :], _OUT), dim=3) @ value
         tokens = tokens + self.join(attended.transpose(1, 2).reshape(pairs, length, size))
         widened = functional.gelu(self.widen(self.second_norm(tokens)))
         updated: Tensor = tokens + self.narrow(widened)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from boonart.encoders import starter
-from boonart.encoders.starter import StarterEncoder
+from boonart.encoders.colours import COLOURS
+from boonart.encoders.starter import StarterEncoder, other_wordings
 from boonart.encoders.starter_network import EFFICIENTNET, MINILM, StarterNetwork
 from boonart.errors import ModelFileError, ModelNotAvailable
 from boonart.works import Picture
@@ -69,8 +70,8 @@ def test_shapes_types_and_lengths(encoder: StarterEncoder) -> None:
     for vector in (text.global_vector, image.global_vector):
         assert (vector.shape, vector.dtype) == ((size,), np.float32)
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
-    assert (text.tokens.shape, text.tokens.dtype) == ((5, 384), np.float16)
-    assert (image.tokens.shape, image.tokens.dtype) == ((49, 1280), np.float16)
+    assert (text.tokens.shape, text.tokens.dtype) == ((5, 768), np.float16)
+    assert (image.tokens.shape, image.tokens.dtype) == ((49, 1280 + COLOURS), np.float16)
 
 
 def test_words_are_whole_and_as_written(encoder: StarterEncoder) -> None:
@@ -138,3 +139,15 @@ def test_absent_and_damaged_files_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelFileError, match="damaged"):
         starter.apply_weights(StarterNetwork(), tmp_path / "w.safetensors")
+
+
+def test_a_short_query_is_read_in_several_wordings(encoder: StarterEncoder) -> None:
+    (short,) = encoder.encode_texts(["Cow"])
+    wordings = encoder.encode_texts(["a picture of a Cow", "the cow by the river"])
+    assert short.words == ("Cow",)
+    assert len(short.tokens) == 1
+    assert np.linalg.norm(short.global_vector) == pytest.approx(1, abs=1e-5)
+    plain = encoder.finish_texts(prepared := encoder.prepare_texts(["Cow", "a Cow"]), *encoder.forward_texts(prepared))
+    mean = sum(text.global_vector for text in [*plain, wordings[0]])
+    np.testing.assert_allclose(short.global_vector, mean / np.linalg.norm(mean), atol=1e-5)
+    assert other_wordings("the cow") == other_wordings("cows by a river") == other_wordings(" ") == []

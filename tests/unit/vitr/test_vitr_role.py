@@ -95,3 +95,41 @@ def test_each_option_takes_its_piece_away(option):
     without.load_state_dict({k: v for k, v in whole.state_dict().items() if k in without.state_dict()})
     assert sum(p.numel() for p in without.parameters()) < sum(p.numel() for p in whole.parameters())
     assert not torch.allclose(whole(regions, words, mask)[0], without(regions, words, mask)[0], atol=1e-5)
+
+
+def test_neighbours_lean_to_what_comes_before_and_what_comes_after():
+    config = replace(CONFIG, neighbour_heads=1)
+    head = RoleHead(8, config).eval().requires_grad_(False)
+    assert head.neighbours is not None
+    for layer in (head.neighbours.ask, head.neighbours.offer):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    _, words, mask = inputs()
+    neighbours = head.view_words(words, mask).neighbours
+    assert neighbours is not None
+    torch.testing.assert_close(neighbours.looks.sum(dim=3), torch.ones(3, 2, 5))
+    before, after = neighbours.looks[1]
+    assert before[2, :2].sum() > 0.8
+    assert after[2, 3:].sum() > 0.8
+    assert neighbours.looks[0, :, :, 3:].abs().max() < 1e-6, "padding is nobody's neighbour"
+
+
+def test_what_a_word_says_of_its_neighbours_hangs_on_what_they_found():
+    head = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    assert head.neighbours is not None
+    _, words, mask = inputs()
+    neighbours = head.view_words(words, mask).neighbours
+    assert neighbours is not None
+    looked = torch.randn(3, 5, 8)
+    told = head.neighbours(neighbours, looked)
+    assert not torch.allclose(told, head.neighbours(neighbours, looked.flip(1)), atol=1e-4)
+
+
+def test_the_whole_counts_in_the_grounding_score_only_when_asked_for():
+    torch.manual_seed(0)
+    with_whole = RoleHead(8, CONFIG).eval().requires_grad_(False)
+    without = RoleHead(8, replace(CONFIG, pooled=False)).eval().requires_grad_(False)
+    without.load_state_dict(with_whole.state_dict())
+    regions, words, mask = inputs()
+    whole = (with_whole.view_words(words, mask).pooled * with_whole.view_regions(regions).pooled).sum(dim=1)
+    torch.testing.assert_close(with_whole(regions, words, mask)[1] - without(regions, words, mask)[1], whole)
