@@ -80,11 +80,12 @@ def build_encoder(settings: Settings) -> Encoder:
         encoder = RemoteEncoder(settings.encoder_url, credentials=credentials, options=options)
         encoder.connect()
         return encoder
-    from boonart.encoders.batching import BatchingEncoder
+    from boonart.encoders.batching import BatchingEncoder, BatchingLimits
     from boonart.encoders.catalogue import load_encoder
 
     model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
-    return BatchingEncoder(model)
+    # Callers bring deadlines of their own; an ingest has none, and a slow machine must not fail it.
+    return BatchingEncoder(model, BatchingLimits(longest_wait_s=600.0))
 
 
 def build_index(settings: Settings, *, server_url: str = "") -> WorkIndex:
