@@ -18,6 +18,8 @@ LONGER_SIDE = 100 * GRID
 """Longer side of a veil in its own units, whatever the picture's size, so that one stylesheet softens all alike."""
 _EVEN = 1.6
 """A map whose highest weight is below this many times the mean looked everywhere alike."""
+_SHORT = 2
+"""Longest word in letters that is not shown first where there is a longer one."""
 _THIRDS = (slice(0, 2), slice(2, 5), slice(5, 7))
 _PLACES = (
     ("upper left", "top", "upper right"),
@@ -40,7 +42,7 @@ class Term:
 
     Attributes:
         place: "upper left", or "everywhere alike".
-        chosen: shown first: the word that looked most decidedly somewhere.
+        chosen: shown first: of the longer words, the one that looked most decidedly somewhere.
     """
 
     word: str
@@ -89,7 +91,8 @@ def explained(hit: Hit, asked: Asked, collection: str, kept: KeptPicture | None)
         address, size = (picture["image_url"], hit.picture.size) if picture else ("", (GRID, GRID))
     scale = LONGER_SIDE / max(size)
     veil = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    peaks = [float(word_map.weights.max()) for word_map in hit.explanation]
+    # Articles and the like look somewhere too, but nobody wants to see it first.
+    peaks = [(len(word_map.word) > _SHORT, float(word_map.weights.max())) for word_map in hit.explanation]
     chosen = peaks.index(max(peaks)) if peaks else 0
     return Looked(
         title=work_title(hit.work),
