@@ -1,9 +1,9 @@
 """Training of the `starter` encoder: `boonart train encoder`.
 
-The last image block and both projections learn from captioned photographs. Beside the captions, two more tasks
-widen what short queries can find: single words of the captions, and the names of ImageNet's classes, which the
-untuned classifier recognises in the photographs. Seeded; the long stage is resumable at every epoch, and its
-weights are a running average.
+The last image block and both projections learn from captioned photographs, the projections in the end from generated
+scenes too. Beside the captions, two more tasks widen what short queries can find: single words of the captions, and
+the names of ImageNet's classes, which the untuned classifier recognises in the photographs. Seeded; the long stage is
+resumable at every epoch, and its weights are a running average.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from boonart.evaluation import datasets, retrieval
 from boonart.training import encoder_texts
 from boonart.training.encoder_features import Progress, TrunkViews, load_trunk_views, silent
 from boonart.training.encoder_run import EncoderTraining, ImageStage
-from boonart.training.encoder_sets import TrainingSet, load_training_set, pooled_views
-from boonart.training.encoder_steps import image_loss, projection_loss
+from boonart.training.encoder_scenes import SceneSet, load_scene_set
+from boonart.training.encoder_sets import Rows, TrainingSet, load_training_set, pooled_views
+from boonart.training.encoder_steps import image_loss, mixed_loss, projection_loss
 from boonart.works import Float32Array
 
 Log = Callable[[str], None]
+LossOf = Callable[[Rows, np.random.Generator, Tensor], Tensor]
+"""The loss of some photographs, given the generator for the rest of the batch and the inverse temperature."""
 __all__ = ["EncoderResult", "EncoderTraining", "train_encoder"]
 
 
@@ -73,27 +76,45 @@ def train_encoder(
     torch.manual_seed(config.seed)
     network = StarterNetwork(config.size).load_packages().eval()
     train = load_training_set(network, data, cache, views=config.views, seed=config.seed, progress=progress)
+    scenes = None
+    if config.scenes and config.image_epochs:
+        scenes = load_scene_set(network, train, cache, count=config.scenes, seed=config.seed, progress=progress)
     dev = datasets.flickr8k(data, "dev")
     files = [item.image for item in dev]
     views = load_trunk_views(files, cache, network.image, views=2, seed=config.seed, progress=progress)
     captions = [item.captions for item in dev]
     out.mkdir(parents=True, exist_ok=True)
 
-    scale = _train_projections(config, network, train, train.pooled, progress)
+    def untuned_loss(rows: Rows, rng: np.random.Generator, scale: Tensor) -> Tensor:
+        return projection_loss(network, train, train.pooled, rows, rng, config, scale)
+
+    scale = _train_projections(config, network, len(train), config.projection_epochs, untuned_loss, progress)
     log("projections: " + _line(evaluate_captions(network, views, captions)))
     if config.image_epochs:
         _train_image(config, network, train, scale, out / "image.checkpoint", progress, log)
         log("image block: " + _line(evaluate_captions(network, views, captions)))
-        _train_projections(config, network, train, pooled_views(network, train.views), progress)
+        tuned_loss = _tuned_loss(config, network, train, scenes)
+        _train_projections(config, network, len(train), config.last_epochs, tuned_loss, progress)
     figures = evaluate_captions(network, views, captions)
     log("final: " + _line(figures))
     return EncoderResult(network, figures, time.monotonic() - started)
 
 
+def _tuned_loss(
+    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, scenes: SceneSet | None
+) -> LossOf:
+    """The third stage's, on what the image block now puts out."""
+    pooled = pooled_views(network, train.views)
+    if scenes is None:
+        return lambda rows, rng, scale: projection_loss(network, train, pooled, rows, rng, config, scale)
+    both, painted = scenes, pooled_views(network, scenes.views)
+    return lambda rows, rng, scale: mixed_loss(network, train, both, (pooled, painted), rows, rng, config, scale)
+
+
 def _train_projections(
-    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, pooled: Tensor, progress: Progress
+    config: EncoderTraining, network: StarterNetwork, count: int, epochs: int, loss_of: LossOf, progress: Progress
 ) -> Tensor:
-    """Train the projections alone, from new, on `pooled` (V, N, 2560); return the scale.
+    """Train the projections alone, from new, on batches of `count` photographs; return the scale.
 
     Before the image block learns, because layers below untrained projections unlearn what they know; after it,
     because far more and larger batches go through the projections alone than with the block.
@@ -110,12 +131,12 @@ def _train_projections(
         [{"params": heads, "weight_decay": config.weight_decay}, {"params": [log_scale], "weight_decay": 0.0}],
         lr=config.projection_rate,
     )
-    size = min(config.projection_batch, len(train))
-    steps = config.projection_epochs * (len(train) // size)
+    size = min(config.projection_batch, count)
+    steps = epochs * (count // size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for step in range(steps):
-        rows = rng.permutation(len(train))[:size]
-        loss = projection_loss(network, train, pooled, rows, rng, config, log_scale.exp())
+        rows = rng.permutation(count)[:size]
+        loss = loss_of(rows, rng, log_scale.exp())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

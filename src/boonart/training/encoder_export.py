@@ -14,7 +14,8 @@ from boonart.works import ModelCard
 
 DATA = (
     "Flickr8k's train split: 6,000 photographs with 30,000 captions (Hodosh, Young, Hockenmaier 2013), for"
-    " research; the names of ImageNet's classes. No painting and no text about one."
+    " research; 4,000 scenes painted by this project's own code, with their sentences; the names of ImageNet's"
+    " classes. No painting of a museum and no text about one."
 )
 LICENCE = (
     "Apache-2.0 for the tuned weights; EfficientNet-Lite2 and MiniLM-L6 Apache-2.0 in their packages. Trained on"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,10 @@ class TrunkViews:
     views: tuple[npt.NDArray[np.float16], ...]
 
 
+Reader = Callable[[], Image.Image]
+"""Opens or paints one picture, RGB."""
+
+
 def load_trunk_views(
     files: Sequence[Path],
     cache: Path,
@@ -63,10 +68,7 @@ def load_trunk_views(
     seed: int,
     progress: Progress = silent,
 ) -> TrunkViews:
-    """The trunk's output for every picture and view, from the cache or computed now.
-
-    A view is stored in one file that appears only when it is complete; interrupted, the next call goes on with
-    the first missing one.
+    """The trunk's output for every picture file and its first `views` views, from the cache or computed now.
 
     Args:
         files: the pictures.
@@ -75,16 +77,49 @@ def load_trunk_views(
         views: how many, at least one.
         progress: told after every batch.
     """
-    key = json.dumps([FORMAT, EFFICIENTNET.sha256, seed, [_identity(file) for file in files]])
+    readers = [partial(_open, file) for file in files]
+    identities = [_identity(file) for file in files]
+    arrays = encode_views(
+        readers, identities, cache, tower, views=range(views), seed=seed, stage="pictures", progress=progress
+    )
+    return TrunkViews(arrays)
+
+
+def encode_views(
+    readers: Sequence[Reader],
+    identities: Sequence[object],
+    cache: Path,
+    tower: ImageTower,
+    *,
+    views: Iterable[int],
+    seed: int,
+    stage: str,
+    progress: Progress = silent,
+) -> tuple[npt.NDArray[np.float16], ...]:
+    """The trunk's output for pictures in some of their views, from the cache or computed now.
+
+    A view is stored in one file that appears only when it is complete; interrupted, the next call goes on with
+    the first missing one.
+
+    Args:
+        readers: one a picture; called only for views that are not in the cache.
+        identities: what each picture is known by, as JSON can hold it; another one is another picture.
+        views: numbers of the views, see `altered`.
+        stage: name for the progress.
+
+    Returns:
+        For each view a memory-mapped array (N, 9, 9, 208) float16.
+    """
+    key = json.dumps([FORMAT, EFFICIENTNET.sha256, seed, list(identities)])
     folder = cache / "trunk" / hashlib.sha256(key.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     arrays = []
-    for view in range(views):
+    for view in views:
         path = folder / f"view-{view:02d}.npy"
         if not path.is_file():
-            _write_view(path, files, tower, view=view, seed=seed, progress=progress)
+            _write_view(path, readers, tower, view=view, seed=seed, stage=stage, progress=progress)
         arrays.append(np.load(path, mmap_mode="r"))
-    return TrunkViews(tuple(arrays))
+    return tuple(arrays)
 
 
 def altered(picture: Image.Image, view: int, row: int, seed: int) -> Image.Image:
@@ -151,21 +186,22 @@ def _identity(file: Path) -> tuple[str, int]:
     return file.name, file.stat().st_size
 
 
+def _open(file: Path) -> Image.Image:
+    with Image.open(file) as opened:
+        return opened.convert("RGB")
+
+
 def _write_view(
-    path: Path, files: Sequence[Path], tower: ImageTower, *, view: int, seed: int, progress: Progress
+    path: Path, readers: Sequence[Reader], tower: ImageTower, *, view: int, seed: int, stage: str, progress: Progress
 ) -> None:
     trunk = folded(tower.eval()).trunk
     unfinished = path.with_suffix(".partial")
-    shape = (len(files), TRUNK_GRID, TRUNK_GRID, TRUNK_CHANNELS)
+    shape = (len(readers), TRUNK_GRID, TRUNK_GRID, TRUNK_CHANNELS)
     out = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=shape)
-    batches = [range(start, min(start + BATCH, len(files))) for start in range(0, len(files), BATCH)]
+    batches = [range(start, min(start + BATCH, len(readers))) for start in range(0, len(readers), BATCH)]
 
     def read(rows: range) -> torch.Tensor:
-        pictures = []
-        for row in rows:
-            with Image.open(files[row]) as opened:
-                pictures.append(np.asarray(altered(opened.convert("RGB"), view, row, seed)))
-        return pixels_to_tensor(pictures)
+        return pixels_to_tensor([np.asarray(altered(readers[row](), view, row, seed)) for row in rows])
 
     with ThreadPoolExecutor(1) as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         ahead = reader.submit(read, batches[0]) if batches else None
@@ -176,7 +212,7 @@ def _write_view(
                 ahead = reader.submit(read, batches[number + 1])
             features = trunk(pixels).float().permute(0, 2, 3, 1)
             out[rows.start : rows.stop] = features.numpy().astype(np.float16)
-            progress(f"pictures, view {view + 1}", rows.stop, len(files))
+            progress(f"{stage}, view {view + 1}", rows.stop, len(readers))
     out.flush()
     del out
     unfinished.replace(path)

@@ -25,6 +25,24 @@ def soft_targets(likeness: Tensor, owners: Tensor, *, share: float, sharpness: f
     return (1 - share) * own + share * (likeness * sharpness).softmax(dim=1)[owners]
 
 
+def twin_targets(likeness: Tensor, twins: Tensor, *, share: float, sharpness: float) -> Tensor:
+    """As `soft_targets`, for one text a picture of which twins are equally right.
+
+    Args:
+        likeness: (B, B) cosine between the pictures' captions by the untuned text model.
+        twins: (B,) group of each picture, -1 for one without a twin.
+        share: of the target that goes to pictures by likeness, 0..1; twins share the rest evenly.
+        sharpness: of the softmax over the likeness.
+
+    Returns:
+        (B, B) rows that sum to 1.
+    """
+    same = (twins[:, None] == twins[None, :]) & (twins[:, None] >= 0)
+    same = same | torch.eye(len(twins), dtype=torch.bool)
+    own = same.to(likeness.dtype) / same.sum(dim=1, keepdim=True)
+    return (1 - share) * own + share * (likeness * sharpness).softmax(dim=1)
+
+
 def contrastive(texts: Tensor, images: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
     """Symmetric cross-entropy between texts (M, D) and images (B, D), after InfoNCE.
 

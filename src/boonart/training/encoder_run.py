@@ -18,14 +18,19 @@ class EncoderTraining:
     """All that the outcome depends on, beside the data.
 
     Three stages, each beginning where the one before ended: the projections alone, on pooled outputs that are all
-    in memory; the last image block with them; and the projections once more, on what the tuned block puts out.
+    in memory; the last image block with them; and the projections once more, on what the tuned block puts out, now
+    with generated scenes beside the photographs.
 
     Attributes:
         size: D.
         views: altered views of each picture to train on, the first two being the picture and its mirror image.
-        projection_epochs, projection_batch, projection_rate: of the first and the third stage; the learning
-            rate at its highest.
+        projection_epochs: of the first stage.
+        projection_batch, projection_rate: of the first and the third stage; the learning rate at its highest.
         image_epochs, image_batch: of the second stage.
+        last_epochs: of the third stage, over the photographs.
+        scenes: generated scenes of the third stage, 0 for none; a last twin is not left out.
+        scene_batch: scenes beside each batch of photographs.
+        scene_weight: of the scenes' captions; those of the photographs have 1.
         head_rate, image_rate: highest learning rates of projections and image block in the second stage.
         dropout: of pooled features and of readings.
         soft_share, soft_sharpness: see `encoder_losses.soft_targets`.
@@ -43,6 +48,10 @@ class EncoderTraining:
     projection_rate: float = 1e-3
     image_epochs: int = 14
     image_batch: int = 384
+    last_epochs: int = 75
+    scenes: int = 4000
+    scene_batch: int = 300
+    scene_weight: float = 0.15
     head_rate: float = 5e-4
     image_rate: float = 5e-4
     weight_decay: float = 0.05

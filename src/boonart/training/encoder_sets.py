@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from boonart.training import encoder_texts
 from boonart.training.encoder_features import FORMAT, Progress, TrunkViews, load_trunk_views, silent
 
 WORDINGS = ("{}", "a {}", "a picture of a {}", "a painting of a {}")
+FEWEST_PICTURES, LARGEST_SHARE = 4, 0.3
+"""A word is searched for alone if at least so many pictures hold it, and at most this share of them."""
 Rows = npt.NDArray[np.intp]
 
 
@@ -36,6 +38,7 @@ class TrainingSet:
 
     Attributes:
         views: of the pictures.
+        texts: the captions of each picture.
         counts: (N,) captions of each picture.
         captions: (N, most captions, 1152) float16 readings, zero where a picture has fewer.
         sentences: (N, 384) normalised mean of the captions' untuned vectors: how alike pictures are.
@@ -47,6 +50,7 @@ class TrainingSet:
     """
 
     views: TrunkViews
+    texts: tuple[tuple[str, ...], ...]
     counts: Rows
     captions: Tensor
     sentences: Tensor
@@ -75,11 +79,12 @@ def load_training_set(
     files = [item.image for item in items]
     trunk = load_trunk_views(files, cache, network.image, views=views, seed=seed, progress=progress)
     captions = [list(item.captions) for item in items]
-    words = encoder_texts.words_of(captions, fewest=4, largest_share=0.3)
+    words = encoder_texts.words_of(captions, fewest=FEWEST_PICTURES, largest_share=LARGEST_SHARE)
     untuned = _untuned(network, captions, words.words, trunk, cache, progress)
     sentences = untuned["captions"][:, :, -TEXT_WIDTH:].float().sum(dim=1)
     return TrainingSet(
         views=trunk,
+        texts=tuple(tuple(group) for group in captions),
         counts=np.array([len(group) for group in captions]),
         captions=untuned["captions"],
         sentences=normalised(sentences),
@@ -105,33 +110,48 @@ def _untuned(
     progress: Progress,
 ) -> dict[str, Tensor]:
     """What the untuned models say of texts and pictures, computed once for these; see `TrainingSet`."""
-    identity = json.dumps([FORMAT, len(views.views), list(captions)])
-    file = cache / "untuned" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
+
+    def compute() -> dict[str, Tensor]:
         progress("captions and words", 0, 3)
-        groups = _readings(network, captions)
+        groups = grouped_readings(network, captions)
         progress("captions and words", 1, 3)
-        worded = _readings(network, [[form.format(word) for form in WORDINGS] for word in words])
+        worded = word_readings(network, words)
         names = [[form.format(name) for name in group for form in WORDINGS] for group in encoder_texts.class_names()]
-        classes = _readings(network, names)
+        classes = grouped_readings(network, names)
         progress("captions and words", 2, 3)
         pooled = pooled_views(network, views)
         found = {
             "captions": torch.nn.utils.rnn.pad_sequence(groups, batch_first=True).half(),
-            "words": torch.stack(worded) if worded else torch.zeros((0, len(WORDINGS), TEXT_READING)),
+            "words": worded,
             "classes": torch.stack([group.mean(dim=0) for group in classes]),
             "pooled": pooled,
             "probabilities": _class_probabilities(pooled[0].float()),
         }
-        unfinished = file.with_suffix(".partial")
-        safetensors.torch.save_file(found, unfinished)
-        unfinished.replace(file)
         progress("captions and words", 3, 3)
+        return found
+
+    return computed_once(cache, json.dumps([FORMAT, len(views.views), list(captions)]), compute)
+
+
+def computed_once(cache: Path, identity: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What the untuned models say of the things that `identity` stands for, from the cache or computed now."""
+    file = cache / "untuned" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".partial")
+        safetensors.torch.save_file(compute(), unfinished)
+        unfinished.replace(file)
     return safetensors.torch.load_file(file)
 
 
-def _readings(network: StarterNetwork, groups: Sequence[Sequence[str]]) -> list[Tensor]:
+def word_readings(network: StarterNetwork, words: Sequence[str]) -> Tensor:
+    """Each word in its wordings, (W, 4, 1152)."""
+    if not words:
+        return torch.zeros((0, len(WORDINGS), TEXT_READING))
+    return torch.stack(grouped_readings(network, [[form.format(word) for form in WORDINGS] for word in words]))
+
+
+def grouped_readings(network: StarterNetwork, groups: Sequence[Sequence[str]]) -> list[Tensor]:
     """For each group of texts what the projection reads, (texts of the group, 1152)."""
     readings = encoder_texts.readings(network.text, [text for group in groups for text in group])
     return list(torch.split(readings, [len(group) for group in groups]))

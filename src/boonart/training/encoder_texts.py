@@ -52,20 +52,30 @@ def load_tokenizer() -> Tokenizer:
 
 def words_of(captions: Sequence[Sequence[str]], *, fewest: int, largest_share: float) -> WordList:
     """The words that between `fewest` and `largest_share` of the pictures hold in any caption."""
-    texts = [
-        {word for caption in group for word in re.findall(r"[a-z]{3,}", caption.lower())} - _COMMON
-        for group in captions
-    ]
+    texts = [_words(group) for group in captions]
     counts: dict[str, int] = {}
     for words in texts:
         for word in words:
             counts[word] = counts.get(word, 0) + 1
     kept = sorted(word for word, count in counts.items() if fewest <= count <= largest_share * len(texts))
-    places = {word: place for place, word in enumerate(kept)}
-    held = np.zeros((len(texts), len(kept)), dtype=np.bool_)
-    for row, words in enumerate(texts):
-        held[row, [places[word] for word in words if word in places]] = True
-    return WordList(tuple(kept), held)
+    return WordList(tuple(kept), _held(texts, kept))
+
+
+def held_words(captions: Sequence[Sequence[str]], words: Sequence[str]) -> WordList:
+    """These words, and which pictures hold them in any caption."""
+    return WordList(tuple(words), _held([_words(group) for group in captions], words))
+
+
+def _words(group: Sequence[str]) -> set[str]:
+    return {word for caption in group for word in re.findall(r"[a-z]{3,}", caption.lower())} - _COMMON
+
+
+def _held(texts: Sequence[set[str]], words: Sequence[str]) -> npt.NDArray[np.bool_]:
+    places = {word: place for place, word in enumerate(words)}
+    held = np.zeros((len(texts), len(words)), dtype=np.bool_)
+    for row, text in enumerate(texts):
+        held[row, [places[word] for word in text if word in places]] = True
+    return held
 
 
 def class_names() -> list[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from boonart.training.encoder_export import export_encoder
 
 pytestmark = pytest.mark.integration
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (20, 40, 200), "yellow": (220, 210, 30)}
-TOY = EncoderTraining(size=16, views=2, image_batch=4, projection_epochs=2, image_epochs=2)
+TOY = EncoderTraining(
+    size=16, views=2, image_batch=4, projection_epochs=2, image_epochs=2, last_epochs=2, scenes=5, scene_batch=4
+)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +61,8 @@ def test_a_toy_run_trains_exports_and_loads(data: Path, cache: Path, tmp_path: P
     assert result.figures["text_to_image.R@5"] == 100.0  # four pictures
     assert epochs(lines) == ["image block 1/2", "image block 2/2"]
     card = export_encoder(result.network, TOY, tmp_path / "starter", result.figures)
+    written = json.loads((tmp_path / "starter" / "card.json").read_text(encoding="utf-8"))
+    assert written["training"]["scenes"] == 5
     encoder = StarterEncoder.load(tmp_path / "starter", device="cpu")
     assert encoder.card == card
     assert encoder.encode_texts(["a red square"])[0].global_vector.shape == (16,)
@@ -79,3 +84,36 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(data: Path, cache: Path, 
     assert epochs(lines) == ["image block 2/2"]
     for name, weight in undisturbed.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_an_interrupted_encoding_of_scenes_goes_on_with_the_missing_view(
+    data: Path, cache: Path, tmp_path: Path
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(stage: str, _done: int, _total: int) -> None:
+        if stage == "scenes, view 3":
+            raise Interrupted
+
+    seeded = replace(TOY, seed=1, projection_epochs=0, image_epochs=1, last_epochs=0)
+    with pytest.raises(Interrupted):
+        train_encoder(seeded, data, tmp_path / "out", cache=cache, progress=interrupt)
+    stages: list[str] = []
+    train_encoder(seeded, data, tmp_path / "out", cache=cache, progress=lambda stage, *_: stages.append(stage))
+    assert [stage for stage in stages if stage.startswith("scenes")] == ["scenes, view 3"]
+    stages.clear()
+    train_encoder(seeded, data, tmp_path / "out", cache=cache, progress=lambda stage, *_: stages.append(stage))
+    assert not [stage for stage in stages if "scenes" in stage]
+
+
+def test_scenes_change_the_last_projections_alone(data: Path, cache: Path, tmp_path: Path) -> None:
+    without = replace(TOY, scenes=0)
+    stages: list[str] = []
+    alone = train_encoder(
+        without, data, tmp_path / "a", cache=cache, progress=lambda stage, *_: stages.append(stage)
+    ).network.state_dict()
+    assert not [stage for stage in stages if "scenes" in stage]
+    both = train_encoder(TOY, data, tmp_path / "b", cache=cache).network.state_dict()
+    different = {name for name in alone if not torch.equal(alone[name], both[name])}
+    assert different == {f"{tower}.project.{leaf}" for tower in ("image", "text") for leaf in ("weight", "bias")}

@@ -16,6 +16,20 @@ def test_soft_targets_keep_most_for_the_own_picture() -> None:
     assert hard.tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
+def test_twins_are_equally_right() -> None:
+    twins = torch.tensor([3, -1, 3, -1])  # those without a twin are no twins of each other
+    targets = losses.twin_targets(torch.eye(4), twins, share=0.0, sharpness=20.0)
+    assert targets.tolist() == [[0.5, 0, 0.5, 0], [0, 1, 0, 0], [0.5, 0, 0.5, 0], [0, 0, 0, 1]]
+
+
+def test_twin_targets_leave_a_share_to_the_like_ones() -> None:
+    likeness = torch.tensor([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    targets = losses.twin_targets(likeness, torch.tensor([0, -1, 0]), share=0.2, sharpness=5.0)
+    assert targets.sum(dim=1).tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert targets[0, 0] > targets[0, 2] > 0.4  # the twin, however little alike, shares four fifths
+    assert 0 < targets[0, 1] < 0.2
+
+
 def test_contrastive_prefers_right_pairs_both_ways() -> None:
     right = losses.contrastive(AXES, AXES, torch.eye(3), SCALE)
     wrong = losses.contrastive(AXES[[1, 2, 0]], AXES, torch.eye(3), SCALE)

@@ -1,6 +1,6 @@
 import torch
 
-from boonart.training.encoder_texts import class_names, in_chunks, words_of
+from boonart.training.encoder_texts import class_names, held_words, in_chunks, words_of
 
 
 def test_words_are_kept_by_how_many_pictures_hold_them() -> None:
@@ -8,6 +8,13 @@ def test_words_are_kept_by_how_many_pictures_hold_them() -> None:
     found = words_of(captions, fewest=2, largest_share=0.5)
     assert found.words == ("dog", "sits")
     assert found.held.tolist() == [[True, False], [True, True], [False, True], [False, False]]
+
+
+def test_given_words_are_looked_for_however_many_hold_them() -> None:
+    captions = [["A dog .", "the Owl"], ["a cat"], []]
+    found = held_words(captions, ["owl", "dog", "yak"])
+    assert found.words == ("owl", "dog", "yak")
+    assert found.held.tolist() == [[True, True, False], [False, False, False], [False, False, False]]
 
 
 def test_every_class_of_imagenet_has_names() -> None:
