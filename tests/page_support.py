@@ -109,7 +109,6 @@ class Visit:
 def visiting(browser: "playwright.Browser", address: str, **options: object) -> Iterator[Visit]:
     """A fresh visitor; fails the test on a script error, a breach of the policy, or a request to another host."""
     context = browser.new_context(**{"viewport": DESK, **options})
-    context.set_default_timeout(10_000)
     page = context.new_page()
     here = Visit(page, address)
     context.on("request", lambda r: None if r.url.startswith(address) else here.elsewhere.append(r.url))
