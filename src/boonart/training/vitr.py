@@ -46,7 +46,8 @@ class Stage:
         averaging: decay of the averaged weights that are kept, a step; 0 keeps the weights themselves.
         freeze_projections: leave what the head shares with the other one as it is.
         global_from: pass from which the global similarity takes part (published head).
-        share_of_sets: how many batches each training set gives, relative to its size.
+        photographs: how often a pass goes through each set without twins: a third of each of three views, say.
+        twins: how often a pass goes through each set of twins.
     """
 
     head: Head
@@ -61,7 +62,8 @@ class Stage:
     averaging: float = 0.0
     freeze_projections: bool = False
     global_from: int = 3
-    share_of_sets: tuple[float, ...] = ()
+    photographs: float = 1.0
+    twins: float = 1.0
     options: StepOptions = field(default_factory=StepOptions)
 
 
@@ -95,7 +97,16 @@ def paper_preset() -> VitrTraining:
 
 def starter_preset() -> VitrTraining:
     """What made the shipped weights: the role-aware head with the projections, then the published head on them."""
-    role = Stage(Head.ROLE, passes=30, batch=128, averaging=0.995)
+    role = Stage(
+        Head.ROLE,
+        passes=12,
+        rate=1e-3,
+        weight_decay=1e-2,
+        averaging=0.995,
+        photographs=0.34,
+        twins=3.0,
+        options=StepOptions(hard_negatives=3),
+    )
     published = Stage(Head.VITR, passes=12, batch=48, rate=1e-3, freeze_projections=True, averaging=0.99, global_from=1)
     return VitrTraining((role, published))
 
@@ -185,7 +196,7 @@ class _StageRun:
             BatchSampler(part, _batch_of(stage, part), description_vectors(part.texts) if lseh else None)
             for part in sets
         ]
-        shares = stage.share_of_sets or (1.0,) * len(sets)
+        shares = [stage.twins if _has_twins(part) else stage.photographs for part in sets]
         self.counts = [max(1, round(share * len(s))) for share, s in zip(shares, self.samplers, strict=True)]
         self.steps_a_pass = sum(self.counts)
         self.steps = self.steps_a_pass * stage.passes
@@ -333,7 +344,11 @@ def on_device(batch: PairBatch, device: torch.device) -> PairBatch:
 
 
 def _batch_of(stage: Stage, features: PairFeatures) -> int:
-    return min(stage.batch, stage.twin_batch) if (features.twins >= 0).any() else stage.batch
+    return min(stage.batch, stage.twin_batch) if _has_twins(features) else stage.batch
+
+
+def _has_twins(features: PairFeatures) -> bool:
+    return bool((features.twins >= 0).any())
 
 
 def _endless(sampler: BatchSampler, seed: tuple[int, ...], skip: int) -> Iterator[PairBatch]:

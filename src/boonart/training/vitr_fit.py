@@ -15,6 +15,8 @@ from boonart.vitr.mixture import PARTS, Mixture
 from boonart.works import Float32Array, Ranker
 
 _STEPS = 40
+_RESTRAINT = 1e-3
+"""What large weights cost: where a dev split is told apart without an error, they would grow without end."""
 _GRID = (0.0, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 2.0, 2.8)
 
 
@@ -46,7 +48,8 @@ def calibrate(scores: Float32Array, right: npt.NDArray[np.bool_]) -> tuple[float
     curve = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        return functional.binary_cross_entropy_with_logits(curve[0] * standard + curve[1], target)
+        error = functional.binary_cross_entropy_with_logits(curve[0] * standard + curve[1], target)
+        return error + 1e-2 * _RESTRAINT * curve.square().sum()
 
     _minimise(curve, loss)
     slope, offset = curve.detach().tolist()
@@ -68,7 +71,7 @@ def _likeliest(names: Sequence[str], lists: CandidateLists, twins: Parts | None,
         total = -torch.logsumexp(likelihood.masked_fill(~right, -torch.inf), dim=1).mean()
         if paired is not None:
             total = total - twin_share * torch.log_softmax(paired @ weights, dim=1)[:, 0].mean()
-        return total
+        return total + _RESTRAINT * logs.square().sum()
 
     _minimise(logs, loss)
     return dict(zip(names, (logs.detach().exp() / scale).tolist(), strict=True))
