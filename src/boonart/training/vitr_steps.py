@@ -39,7 +39,9 @@ class StepOptions:
             against, beside twins and exchanged sentences.
         grounding: weight of the contrastive loss on the grounding scores.
         false_texts: hold exchanged sentences against their pictures.
+        lists: weight of the loss on lists of candidates, by the role tokens beside the grounding score.
         twins: weight of the loss on twins, by the role tokens alone.
+        exchanged: weight of the same loss on exchanged sentences of pictures without a twin.
         token_dropout: of the encoder's features.
         word_dropout, region_dropout: share of words and of regions that are blanked.
         score_scale: what a grounding score is multiplied with to be a logit.
@@ -49,7 +51,9 @@ class StepOptions:
     hard_negatives: int = 4
     grounding: float = 1.0
     false_texts: bool = True
+    lists: float = 1.0
     twins: float = 1.0
+    exchanged: float = 0.0
     token_dropout: float = 0.1
     word_dropout: float = 0.1
     region_dropout: float = 0.1
@@ -58,7 +62,7 @@ class StepOptions:
 
 
 def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) -> dict[str, Tensor]:
-    """Losses of the role-aware head: "grounding", "role" and "twins"; their sum is what is minimised.
+    """Losses of the role-aware head: "grounding", "role", "twins", "exchanged"; their sum is what is minimised.
 
     Twins have a loss of their own, in which nothing but the relation counts: in one list with all the other
     negatives the head needs many times as long to find it.
@@ -85,14 +89,20 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
         region_view.rows(picture_rows, with_unit=with_unit),
         word_view.rows(text_rows, with_unit=with_unit),
     )
-    total = role.float() + options.score_scale * grounding.float().detach()
-    logits = _lists(total, chosen, valid)
-    columns = torch.arange(valid.shape[1], device=valid.device)
-    losses["role"] = 0.5 * (
-        listwise(logits, valid & ~by_picture.unsqueeze(0)) + listwise(logits, valid & (by_picture | (columns == 0)))
-    )
+    if options.lists:
+        total = role.float() + options.score_scale * grounding.float().detach()
+        logits = _lists(total, chosen, valid)
+        columns = torch.arange(valid.shape[1], device=valid.device)
+        losses["role"] = (0.5 * options.lists) * (
+            listwise(logits, valid & ~by_picture.unsqueeze(0)) + listwise(logits, valid & (by_picture | (columns == 0)))
+        )
+    alone = _lists(role.float(), chosen, valid)
     if options.twins:
-        losses["twins"] = options.twins * _twin_loss(_lists(role.float(), chosen, valid), batch.twins >= 0, by_picture)
+        losses["twins"] = options.twins * _twin_loss(alone, batch.twins >= 0, by_picture)
+    if options.exchanged:
+        there = valid[:, -1]
+        wrong = functional.softplus(alone[:, -1] - alone[:, 0]) * there
+        losses["exchanged"] = options.exchanged * wrong.sum() / there.sum().clamp(min=1)
     return losses
 
 

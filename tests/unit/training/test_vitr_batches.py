@@ -8,7 +8,9 @@ from vitr_toys import SquareEncoder, scene, twins
 
 from boonart.training.vitr_batches import BatchSampler, padded_texts
 from boonart.training.vitr_features import encode_training_set
-from boonart.training.vitr_steps import StepOptions, candidate_pairs
+from boonart.training.vitr_steps import StepOptions, candidate_pairs, role_loss
+from boonart.vitr.config import VitrConfig
+from boonart.vitr.model import RelationNetwork
 
 PAIRS = [("red", "blue"), ("green", "white"), ("red", "white"), ("blue", "green")]
 
@@ -78,3 +80,19 @@ def test_candidates_are_the_true_pair_the_hardest_the_twin_and_the_false_text(tm
             assert bool(by_picture[column]) == (picture == row)
         assert batch.twins[row] in pictures[row, valid[row]]
         assert batch.twins[row] in texts[row, valid[row]]
+
+
+def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
+    torch.manual_seed(0)
+    alone = [replace(picture, twin=-1) for picture in twins(PAIRS)]
+    for pictures, expected in ((None, "twins"), (alone, "exchanged")):
+        features = toys(tmp_path / expected, pictures)
+        batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
+        sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
+        network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+        options = StepOptions(hard_negatives=0, lists=0.0, exchanged=0.3)
+        losses = role_loss(network, batch, options)
+        assert set(losses) == {"grounding", "twins", "exchanged"}
+        assert [name for name in ("twins", "exchanged") if losses[name].item() > 0] == [expected]
+        only = role_loss(network, batch, replace(options, grounding=0.0, twins=0.0, exchanged=0.0, lists=1.0))
+        assert set(only) == {"role"}
