@@ -48,7 +48,8 @@ def free_port() -> int:
 def gateway_process(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """The address of a gateway in a process of its own, which must end without a traceback."""
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, env=os.environ | environment, stdout=stream, stderr=stream)
+        own = {"BOONART_GRPC_PORT": "0"}  # any free one: others may be testing beside this
+        process = subprocess.Popen(command, env=os.environ | own | environment, stdout=stream, stderr=stream)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, process, log)

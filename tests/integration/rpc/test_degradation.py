@@ -175,8 +175,8 @@ async def test_an_encoder_that_is_stuck_leaves_the_words_in_time() -> None:
         model.gate.set()
         await client.close()
     assert [list(answer.degraded) for answer in answers] == [["encode"]] * 8
-    computed = [text for texts in model.passes for text in texts if text == QUERY.text]
-    assert len(computed) <= 1, "what nobody waits for any more is not computed"
+    computed = [texts for texts in model.passes if QUERY.text in texts]
+    assert len(computed) <= 1, "only what was under way when its callers gave up; what still waited is not computed"
 
 
 async def test_of_two_replicas_one_may_be_away() -> None:

@@ -135,4 +135,4 @@ def test_the_presets_are_what_they_say():
     assert (paper.rate, paper.weight_decay, paper.batch, paper.passes) == (4e-4, 1e-4, 256, 30)
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
-    assert [stage.head for stage in starter_preset().stages] == [Head.ROLE, Head.VITR]
+    assert [stage.head for stage in starter_preset().stages] == [Head.ROLE, Head.ROLE, Head.VITR]
