@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from gateway_support import COLLECTION, colour_parts, painting
-from page_support import MARKS, PHONE, Visit, chromium, contrast, free_port, gateway_process, playwright, visiting
+from page_support import MARKS, PHONE, Visit, contrast, free_port, gateway_process
 
 from boonart.encoders.fake import COLOURS
 
@@ -38,18 +38,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {f"BOONART_{name}": value for name, value in given.items()}
     with gateway_process(command, port, home / "log", environment) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser(address: str) -> "Iterator[playwright.Browser]":
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser: "playwright.Browser", address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    with visiting(browser, address, **getattr(request, "param", {})) as here:
-        yield here
 
 
 def test_a_text_search_shows_the_paintings(visit: Visit) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from gateway_support import painting
-from page_support import MARKS, PHONE, Visit, chromium, contrast, free_port, gateway_process, playwright, visiting
+from page_support import MARKS, PHONE, Visit, contrast, free_port, gateway_process
 
 from boonart.encoders.fake import COLOURS
 
@@ -21,18 +21,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, str(PROCESS), str(port), str(home)]
     with gateway_process(command, port, home / "log", {}) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser(address: str) -> "Iterator[playwright.Browser]":
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(browser: "playwright.Browser", address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    with visiting(browser, address, **getattr(request, "param", {})) as here:
-        yield here
 
 
 def ask_why(visit: Visit, title: str = "Red <square>") -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from boonart.cli.output import err, progress_bar
-from boonart.errors import ConfigurationError, InvalidQuery, WorkNotFound
+from boonart.errors import ConfigurationError, InvalidQuery
 from boonart.works import Query, Ranker, Target, WordMap
 
 
@@ -47,29 +47,14 @@ def explain(
                     f"There are no reranker weights for {parts.encoder.card.id}, so nothing can be explained.",
                     hint="Train them: boonart train vitr --help",
                 )
-            found = await parts.index.get(collection, [work_id])
-            if not found:
-                raise WorkNotFound(f"There is no work {work_id!r} in {collection}.")
-            count = await parts.index.count(collection)
-            query = Query(
-                collection,
-                text=text,
-                target=Target.WORKS,
-                limit=1_000,
-                candidates=min(1_000, count),
-                rerank=ranker,
-                explain=True,
-            )
-            answer = await parts.search.run(query)
-            maps = next((hit.explanation for hit in answer.hits if hit.work.id == work_id), ())
-            picture = await asyncio.to_thread(parts.pictures.read, collection, found[0].picture.key, "display")
-            return maps, picture[0]
+            query = Query(collection, text=text, target=Target.WORKS, rerank=ranker)
+            hit = await parts.search.explain(query, work_id)
+            picture = await asyncio.to_thread(parts.pictures.read, collection, hit.picture.key, "display")
+            return hit.explanation, picture[0]
         finally:
             await parts.close()
 
     maps, data = asyncio.run(run())
-    if not maps:
-        raise WorkNotFound(f"{work_id!r} is not among the first 1,000 hits of this query.")
     out.write_bytes(draw(decode(data), maps))
     err.print(f"The drawing is {out}.")
 

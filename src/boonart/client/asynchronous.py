@@ -14,8 +14,6 @@ from boonart.client import protocol
 from boonart.client.protocol import Picture
 from boonart.client.results import FoundWork, Page, to_page
 
-TIMEOUT = 30.0
-
 
 class AsyncClient:
     """A client of a BoonArt server; close it, or use it in an `async with` block.
@@ -36,7 +34,7 @@ class AsyncClient:
         *,
         api_key: str = "",
         retries: int = 2,
-        timeout: float = TIMEOUT,
+        timeout: float = protocol.TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -100,13 +98,15 @@ class AsyncClient:
     async def work(self, work_id: str, *, collection: str = "") -> dict[str, Any]:
         """A work with all its fields."""
         path = f"/v1/works/{quote(work_id, safe='')}"
-        found: dict[str, Any] = await self._request("GET", path, params=_given(collection))
+        found: dict[str, Any] = await self._request("GET", path, params=protocol.within(collection))
         return found
 
     async def picture(self, work_id: str, *, collection: str = "", thumbnail: bool = False) -> bytes:
         """A work's picture as a file's bytes."""
         form = "thumbnail" if thumbnail else "image"
-        response = await self._send("GET", f"/v1/works/{quote(work_id, safe='')}/{form}", params=_given(collection))
+        response = await self._send(
+            "GET", f"/v1/works/{quote(work_id, safe='')}/{form}", params=protocol.within(collection)
+        )
         if not response.is_success:
             protocol.read(response)
         return response.content
@@ -163,7 +163,3 @@ class AsyncClient:
                     raise protocol.unreachable(self.base_url, error) from error
             await asyncio.sleep(protocol.wait_before(attempt, response))
         raise AssertionError("the last try returns or raises")
-
-
-def _given(collection: str) -> dict[str, str]:
-    return {"collection": collection} if collection else {}

@@ -13,6 +13,8 @@ import httpx
 
 from boonart.errors import BoonArtError, ConfigurationError, InvalidQuery, Unavailable, make_error
 
+TIMEOUT = 30.0
+"""Seconds that one try may take."""
 RETRIED = {429, 502, 503, 504}
 """Answers after which the same request may succeed."""
 LONGEST_WAIT = 30.0
@@ -27,6 +29,11 @@ Picture = bytes | str | Path
 def headers(api_key: str) -> dict[str, str]:
     """Headers of each request."""
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def within(collection: str) -> dict[str, str]:
+    """Parameters of a request about a work: its collection, where it is not the server's default."""
+    return {"collection": collection} if collection else {}
 
 
 def search_body(

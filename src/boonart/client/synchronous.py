@@ -14,8 +14,6 @@ from boonart.client import protocol
 from boonart.client.protocol import Picture
 from boonart.client.results import FoundWork, Page, to_page
 
-TIMEOUT = 30.0
-
 
 class Client:
     """A client of a BoonArt server; close it, or use it in a `with` block.
@@ -36,7 +34,7 @@ class Client:
         *,
         api_key: str = "",
         retries: int = 2,
-        timeout: float = TIMEOUT,
+        timeout: float = protocol.TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -99,20 +97,20 @@ class Client:
     def work(self, work_id: str, *, collection: str = "") -> dict[str, Any]:
         """A work with all its fields."""
         path = f"/v1/works/{quote(work_id, safe='')}"
-        found: dict[str, Any] = self._request("GET", path, params=_given(collection))
+        found: dict[str, Any] = self._request("GET", path, params=protocol.within(collection))
         return found
 
     def picture(self, work_id: str, *, collection: str = "", thumbnail: bool = False) -> bytes:
         """A work's picture as a file's bytes."""
         form = "thumbnail" if thumbnail else "image"
-        response = self._send("GET", f"/v1/works/{quote(work_id, safe='')}/{form}", params=_given(collection))
+        response = self._send("GET", f"/v1/works/{quote(work_id, safe='')}/{form}", params=protocol.within(collection))
         if not response.is_success:
             protocol.read(response)
         return response.content
 
     def collections(self) -> list[dict[str, Any]]:
         """All collections."""
-        found: list[dict[str, Any]] = (self._request("GET", "/v1/collections"))["collections"]
+        found: list[dict[str, Any]] = self._request("GET", "/v1/collections")["collections"]
         return found
 
     def collection(self, name: str) -> dict[str, Any]:
@@ -162,7 +160,3 @@ class Client:
                     raise protocol.unreachable(self.base_url, error) from error
             time.sleep(protocol.wait_before(attempt, response))
         raise AssertionError("the last try returns or raises")
-
-
-def _given(collection: str) -> dict[str, str]:
-    return {"collection": collection} if collection else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -70,14 +70,7 @@ def by_keyword(candidates: Sequence[Candidate]) -> Found:
 
 def without_score(candidate: Candidate) -> Candidate:
     """The candidate without a score that is no cosine."""
-    return Candidate(
-        candidate.point_id,
-        candidate.work,
-        0.0,
-        candidate.content_hash,
-        candidate.picture,
-        candidate.description_composed,
-    )
+    return replace(candidate, score=0.0)
 
 
 def holds_phrases(work: Work, wording: Wording) -> bool:

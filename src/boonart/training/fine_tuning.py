@@ -80,17 +80,13 @@ def fine_tune(
     training = VitrTraining(stages_for(network, default, sets, tuning, anew=start is None), seed=tuning.seed)
     sources = DevSets(dev)
     train_stages(network, training, sets, sources, out, progress=progress)
-    fitted = start is None or len(dev.image_globals) >= ENOUGH_TO_FIT
-    mixtures = fit_mixtures(network, sources) if start is None or fitted else start.mixtures
+    enough = start is None or len(dev.image_globals) >= ENOUGH_TO_FIT
+    mixtures = fit_mixtures(network, sources) if start is None or enough else start.mixtures
     card = ModelCard(
         id=name,
         kind="reranker",
         weights_hash="",
-        dimensions={
-            "D": network.config.global_size,
-            "E": network.config.embed_size,
-            "S": network.config.similarity_size,
-        },
+        dimensions=network.config.dimensions,
         licence=start.card.licence if start is not None else "",
         description=f"{start.card.id if start is not None else 'New weights'}, fine-tuned.",
         data=f"{len(sets[0].image_globals)} pictures of the fine-tuned collection",

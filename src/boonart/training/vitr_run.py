@@ -89,11 +89,7 @@ def train_vitr(
         id=out.name,
         kind="reranker",
         weights_hash="",
-        dimensions={
-            "D": network.config.global_size,
-            "E": network.config.embed_size,
-            "S": network.config.similarity_size,
-        },
+        dimensions=network.config.dimensions,
         licence=licence,
         description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
         data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)

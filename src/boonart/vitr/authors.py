@@ -110,7 +110,7 @@ def convert(
         id=name,
         kind="reranker",
         weights_hash="",
-        dimensions={"D": config.global_size, "E": embed_size, "S": config.similarity_size},
+        dimensions=config.dimensions,
         description="VITR, imported from its authors' layout; ranks by the network's score alone.",
         encoder_id=encoder_card.id,
     )

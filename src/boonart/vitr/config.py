@@ -76,6 +76,11 @@ class VitrConfig:
     aggregations: int = 3
     role: RoleConfig | None = field(default_factory=RoleConfig)
 
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Sizes for the model card."""
+        return {"D": self.global_size, "E": self.embed_size, "S": self.similarity_size}
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form, read back by `from_dict`."""
         return asdict(self)

@@ -42,6 +42,19 @@ async def made(here: Gateway, name: str, *works: dict[str, object]) -> dict[str,
     return stored.json()  # type: ignore[no-any-return]
 
 
+def held_back(here: Gateway) -> asyncio.Event:
+    """No picture is encoded before the event is set."""
+    gate = asyncio.Event()
+    encode = here.parts.encoder.encode_images
+
+    async def slow(pictures: Any) -> Any:
+        await gate.wait()
+        return await encode(pictures)
+
+    here.parts.encoder.encode_images = slow  # type: ignore[method-assign]
+    return gate
+
+
 async def test_a_collection_is_made_filled_searched_and_deleted(here: Gateway) -> None:
     assert (await made(here, "one"))["works"] == 0
     assert_problem(await here.client.post("/v1/collections", json={"name": "one"}), 409, "collection-exists")
@@ -128,14 +141,7 @@ async def test_a_job_is_followed_event_by_event(here: Gateway) -> None:
 async def test_a_job_is_cancelled_and_keeps_what_is_stored(tmp_path: Path) -> None:
     async with gateway(tmp_path, collections=()) as here:
         await made(here, "stopped")
-        gate = asyncio.Event()
-        encode = here.parts.encoder.encode_images
-
-        async def slow(pictures: Any) -> Any:
-            await gate.wait()
-            return await encode(pictures)
-
-        here.parts.encoder.encode_images = slow  # type: ignore[method-assign]
+        held_back(here)
         body = {"works": [record("a")], "wait": False}
         job_id = (await here.client.post("/v1/collections/stopped/works", json=body)).json()["id"]
         assert (await here.client.get(f"/v1/jobs/{job_id}")).json()["state"] == "running"
@@ -150,14 +156,7 @@ async def test_a_job_is_cancelled_and_keeps_what_is_stored(tmp_path: Path) -> No
 async def test_only_so_many_jobs_run_at_once(tmp_path: Path) -> None:
     async with gateway(tmp_path, collections=()) as here:
         await made(here, "busy")
-        gate = asyncio.Event()
-        encode = here.parts.encoder.encode_images
-
-        async def slow(pictures: Any) -> Any:
-            await gate.wait()
-            return await encode(pictures)
-
-        here.parts.encoder.encode_images = slow  # type: ignore[method-assign]
+        gate = held_back(here)
         answers = [
             await here.client.post("/v1/collections/busy/works", json={"works": [record(str(n))], "wait": False})
             for n in range(5)

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +16,6 @@ COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (20, 40, 200), 
 TOY = EncoderTraining(
     size=16, views=2, image_batch=4, projection_epochs=2, image_epochs=2, last_epochs=2, scenes=5, scene_batch=4
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

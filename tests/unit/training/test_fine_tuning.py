@@ -21,14 +21,6 @@ TINY = VitrConfig(4, 4, 6, embed_size=8, similarity_size=6, filters=1, aggregati
 PAIRS = [("red", "green"), ("blue", "white"), ("red", "white"), ("green", "blue")]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def features(tmp_path):
     return encode_training_set(SquareEncoder(), "toys", twins(PAIRS), tmp_path / "cache")

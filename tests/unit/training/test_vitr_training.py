@@ -25,14 +25,6 @@ PLAIN = StepOptions(hard_negatives=2, token_dropout=0.0, word_dropout=0.0, regio
 ROLE = Stage(Head.ROLE, passes=150, batch=12, rate=1e-2, warmup=0.1, options=PLAIN)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def toys(tmp_path):
     return encode_training_set(SquareEncoder(), "toys", twins(PAIRS), tmp_path / "features")
