@@ -16,6 +16,7 @@ from boonart import works
 from boonart.errors import BoonArtError, InvalidQuery
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.problems import Kind, kind_of
+from boonart_services.gateway.texts import COOKIE, COOKIE_SECONDS, MIRRORED, chosen, languages
 from boonart_services.gateway.views import Asked, View, to_results
 
 router = APIRouter(include_in_schema=False)
@@ -136,6 +137,19 @@ async def _search(here: Context, view: View) -> None:
 
 
 def show(request: Request, view: View, status: int, *, template: str = "index.html", **values: object) -> Response:
-    """A page from its template."""
+    """A page from its template, in the visitor's language: templates say `t("VIEW.KEY", name=value)`, see `texts`."""
     templates: Jinja2Templates = request.app.state.templates
-    return templates.TemplateResponse(request, template, {"view": view, **values}, status_code=status)
+    t = chosen(request)
+    switches = [
+        (texts, f"{request.url.path}?{request.url.include_query_params(lang=tag).query}")
+        for tag, texts in languages().items()
+        if tag != t.language
+    ]
+    response = templates.TemplateResponse(
+        request, template, {"view": view, "t": t, "switches": switches, **values}, status_code=status
+    )
+    response.headers["Content-Language"] = t.language
+    response.headers["Vary"] = "Accept-Language, Cookie"
+    if request.query_params.get("lang") == t.language != MIRRORED:
+        response.set_cookie(COOKIE, t.language, max_age=COOKIE_SECONDS, samesite="lax", httponly=True)
+    return response

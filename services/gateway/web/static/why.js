@@ -1,4 +1,5 @@
 // "Why it matched" opens over the results instead of leaving them; without the script it is a page of its own.
+import { t } from "./texts.js";
 
 /** Lets each link to an explanation open it in a dialog. */
 export function explainInPlace() {
@@ -39,7 +40,7 @@ function made() {
   const close = document.createElement("button");
   close.type = "button";
   close.className = "second close";
-  close.textContent = "Close";
+  close.textContent = t("close");
   close.addEventListener("click", () => dialog.close());
   // A click on the ground beside the dialog closes it: it then comes from the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
