@@ -90,14 +90,11 @@ class StarterEncoder:
     was written.
     """
 
-    def __init__(
-        self, network: StarterNetwork, untuned_top: nn.Module, tokenizer: Tokenizer, card: ModelCard, device: str
-    ) -> None:
+    def __init__(self, network: StarterNetwork, tokenizer: Tokenizer, card: ModelCard, device: str) -> None:
         self._device = torch.device(device)
         network = network.eval().requires_grad_(False)
         self._text = network.text.to(self._device)
         self._image = folded(network.image).to(self._device)
-        self._untuned_top = folded(untuned_top.eval().requires_grad_(False)).to(self._device)
         self._tokenizer = tokenizer
         self._card = card
 
@@ -120,14 +117,13 @@ class StarterEncoder:
         """
         card = read_card(folder)
         network = StarterNetwork(card.dimensions["D"]).load_packages()
-        untuned_top = copy.deepcopy(network.image.top)
         apply_weights(network, folder / WEIGHTS_FILE)
         tokenizer: Tokenizer = Tokenizer.from_file(str(MINILM_TOKENIZER.locate()))
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(network, untuned_top, tokenizer, card, device)
+        return cls(network, tokenizer, card, device)
 
     # --- texts ---
 
@@ -196,9 +192,9 @@ class StarterEncoder:
         with torch.inference_mode():
             values = batch.float().div_(255.0).sub_(PICTURE_MEAN).div_(PICTURE_STD)
             trunk = self._image.trunk(torch.cat([values, values.flip(3)]))
-            plain, mirrored = normalised(self._image.pool(self._image.top(trunk))).chunk(2)
-            features = self._untuned_top(trunk[: len(values)])
-            regions = functional.adaptive_avg_pool2d(features.float(), GRID)
+            untuned = self._image.untuned(trunk)
+            plain, mirrored = normalised(self._image.pool(self._image.top(trunk), untuned)).chunk(2)
+            regions = functional.adaptive_avg_pool2d(untuned[: len(values)].float(), GRID)
             return normalised(plain + mirrored).cpu(), regions.cpu(), region_colours(pixels)
 
     def finish_images(self, vectors: Tensor, regions: Tensor, colours: Float16Array) -> list[ImageEmbedding]:
@@ -319,7 +315,7 @@ def save_weights(network: StarterNetwork, file: Path) -> str:
     tuned = {
         name: weight.detach().half().contiguous()
         for name, weight in network.state_dict().items()
-        if ".project." in name or not torch.equal(weight, original[name])
+        if ".project" in name or not torch.equal(weight, original[name])
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_file(tuned, file)

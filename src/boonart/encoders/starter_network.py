@@ -7,12 +7,13 @@ Two towers meet in one space of D dimensions:
 - texts: MiniLM-L6 (BERT's layers in plain torch, the weights of a Python package), pooled over the tokens and
   projected.
 
-The image's `top` and both projections are tuned by `boonart train encoder` and shipped in `models/starter/`;
+The image's `top` and the projections are tuned by `boonart train encoder` and shipped in `models/starter/`;
 all else keeps the packages' weights.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 from collections.abc import Mapping
@@ -120,28 +121,36 @@ MINILM_TOKENIZER = PackageFile(
 
 
 class ImageTower(nn.Module):
-    """EfficientNet-Lite2 up to its last map, and a pooling into the common space."""
+    """EfficientNet-Lite2 up to its last map, and a pooling into the common space.
+
+    The last block is there twice: `top` learns, `untuned` stays as the package has it. The tuned one knows
+    photographs better, the untuned one has kept what it knew of everything else; the vector reads both.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
         network: Any = timm.create_model("tf_efficientnet_lite2", pretrained=False)
         self.trunk = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:6])
         self.top = nn.Sequential(network.blocks[6], network.conv_head, network.bn2)
+        self.untuned = copy.deepcopy(self.top)
         self.project = nn.Linear(2 * MAP_CHANNELS, size)
+        self.project_untuned = nn.Linear(2 * MAP_CHANNELS, size, bias=False)
+        nn.init.zeros_(self.project_untuned.weight)
 
     def gather(self, features: Tensor) -> Tensor:
         """(B, 1280, 9, 9) map to (B, 2560): mean and maximum over the regions."""
         return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
 
-    def pool(self, features: Tensor) -> Tensor:
-        """(B, 1280, 9, 9) map to (B, D), not normalised."""
-        pooled: Tensor = self.project(self.gather(features))
+    def pool(self, tuned: Tensor, untuned: Tensor) -> Tensor:
+        """The maps (B, 1280, 9, 9) of both blocks to (B, D), not normalised."""
+        pooled: Tensor = self.project(self.gather(tuned)) + self.project_untuned(self.gather(untuned))
         return pooled
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised pixels (B, 3, 288, 288) to the vector (B, D) and the map (B, 1280, 9, 9)."""
-        features = self.top(self.trunk(pixels))
-        return self.pool(features), features
+        """Normalised pixels (B, 3, 288, 288) to the vector (B, D) and the untuned map (B, 1280, 9, 9)."""
+        trunk = self.trunk(pixels)
+        untuned = self.untuned(trunk)
+        return self.pool(self.top(trunk), untuned), untuned
 
 
 class TextTower(nn.Module):
@@ -222,8 +231,9 @@ class StarterNetwork(nn.Module):
             ModelFileError: a weight file is not the pinned one.
         """
         pickled = torch.load(EFFICIENTNET.locate(), map_location="cpu", weights_only=True)
-        _load(self.image, efficientnet_weights(pickled), missing=("project.",))
-        _load(self.text, minilm_weights(safetensors.torch.load_file(MINILM.locate())), missing=("project.",))
+        _load(self.image, efficientnet_weights(pickled), missing=("project", "untuned."))
+        self.image.untuned.load_state_dict(self.image.top.state_dict())
+        _load(self.text, minilm_weights(safetensors.torch.load_file(MINILM.locate())), missing=("project",))
         return self
 
 

@@ -1,9 +1,9 @@
 """Training of the `starter` encoder: `boonart train encoder`.
 
-The last image block and both projections learn from captioned photographs, the projections in the end from generated
-scenes too. Beside the captions, two more tasks widen what short queries can find: single words of the captions, and
-the names of ImageNet's classes, which the untuned classifier recognises in the photographs. Seeded; the long stage is
-resumable at every epoch, and its weights are a running average.
+The last image block and both projections learn from captioned photographs, the projections in the end, several times
+over, from generated scenes too. Beside the captions, two more tasks widen what short queries can find: single words of
+the captions, and the names of ImageNet's classes, which the untuned classifier recognises in the photographs. Seeded;
+the long stage is resumable at every epoch, and its weights are a running average.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from boonart.encoders.starter_network import StarterNetwork, normalised
 from boonart.evaluation import datasets, retrieval
 from boonart.training import encoder_texts
 from boonart.training.encoder_features import Progress, TrunkViews, load_trunk_views, silent
+from boonart.training.encoder_merge import head_of, merge_heads
 from boonart.training.encoder_run import EncoderTraining, ImageStage
 from boonart.training.encoder_scenes import SceneSet, load_scene_set
 from boonart.training.encoder_sets import Rows, TrainingSet, load_training_set, pooled_views
@@ -93,21 +94,44 @@ def train_encoder(
     if config.image_epochs:
         _train_image(config, network, train, scale, out / "image.checkpoint", progress, log)
         log("image block: " + _line(evaluate_captions(network, views, captions)))
-        tuned_loss = _tuned_loss(config, network, train, scenes)
-        _train_projections(config, network, len(train), config.last_epochs, tuned_loss, progress)
+        _train_heads(config, network, train, scenes, progress)
     figures = evaluate_captions(network, views, captions)
     log("final: " + _line(figures))
     return EncoderResult(network, figures, time.monotonic() - started)
 
 
-def _tuned_loss(
-    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, scenes: SceneSet | None
+def _train_heads(
+    config: EncoderTraining, network: StarterNetwork, train: TrainingSet, scenes: SceneSet | None, progress: Progress
+) -> None:
+    """The third stage: pairs of projections over both blocks as they now are, merged into one pair."""
+    heads = []
+    samples = []
+    for tuned, count in ((True, config.tuned_heads), (False, config.untuned_heads)):
+        pooled = pooled_views(network, train.views, tuned=tuned) if tuned else train.pooled
+        loss_of = _head_loss(config, network, train, pooled, scenes, tuned=tuned)
+        samples.append(pooled[0].float())
+        for seed in range(config.seed, config.seed + count):
+            again = replace(config, seed=seed)
+            _train_projections(again, network, len(train), config.last_epochs, loss_of, progress)
+            share = 1.0 if tuned else config.untuned_share
+            heads.append(head_of(network, tuned=tuned, share=share))
+    captions = train.captions[torch.arange(len(train)), 0].float()
+    merge_heads(network, heads, (samples[0], samples[1]), captions)
+
+
+def _head_loss(
+    config: EncoderTraining,
+    network: StarterNetwork,
+    train: TrainingSet,
+    pooled: Tensor,
+    scenes: SceneSet | None,
+    *,
+    tuned: bool,
 ) -> LossOf:
-    """The third stage's, on what the image block now puts out."""
-    pooled = pooled_views(network, train.views)
+    """The third stage's, on what one of the blocks puts out for photographs, `pooled`, and for scenes."""
     if scenes is None:
         return lambda rows, rng, scale: projection_loss(network, train, pooled, rows, rng, config, scale)
-    both, painted = scenes, pooled_views(network, scenes.views)
+    both, painted = scenes, pooled_views(network, scenes.views, tuned=tuned)
     return lambda rows, rng, scale: mixed_loss(network, train, both, (pooled, painted), rows, rng, config, scale)
 
 
@@ -193,7 +217,7 @@ def image_vectors(network: StarterNetwork, views: TrunkViews) -> Float32Array:
             vectors = []
             for start in range(0, len(view), 64):
                 trunk = torch.from_numpy(view[start : start + 64].astype(np.float32)).permute(0, 3, 1, 2)
-                vectors.append(normalised(network.image.pool(network.image.top(trunk))))
+                vectors.append(normalised(network.image.pool(network.image.top(trunk), network.image.untuned(trunk))))
             total = total + torch.cat(vectors)
     assert isinstance(total, Tensor)
     found: Float32Array = normalised(total).numpy()

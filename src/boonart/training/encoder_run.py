@@ -18,8 +18,8 @@ class EncoderTraining:
     """All that the outcome depends on, beside the data.
 
     Three stages, each beginning where the one before ended: the projections alone, on pooled outputs that are all
-    in memory; the last image block with them; and the projections once more, on what the tuned block puts out, now
-    with generated scenes beside the photographs.
+    in memory; the last image block with them; and the projections once more, several times over on what the tuned
+    and the untuned block put out, now with generated scenes beside the photographs, to be merged into one pair.
 
     Attributes:
         size: D.
@@ -27,7 +27,9 @@ class EncoderTraining:
         projection_epochs: of the first stage.
         projection_batch, projection_rate: of the first and the third stage; the learning rate at its highest.
         image_epochs, image_batch: of the second stage.
-        last_epochs: of the third stage, over the photographs.
+        last_epochs: of the third stage, over the photographs, each time.
+        tuned_heads, untuned_heads: pairs of projections that the third stage trains over each block.
+        untuned_share: what a pair over the untuned block counts beside one over the tuned.
         scenes: generated scenes of the third stage, 0 for none; a last twin is not left out.
         scene_batch: scenes beside each batch of photographs.
         scene_weight: of the scenes' captions; those of the photographs have 1.
@@ -49,6 +51,9 @@ class EncoderTraining:
     image_epochs: int = 14
     image_batch: int = 384
     last_epochs: int = 75
+    tuned_heads: int = 3
+    untuned_heads: int = 2
+    untuned_share: float = 0.7
     scenes: int = 4000
     scene_batch: int = 300
     scene_weight: float = 0.15

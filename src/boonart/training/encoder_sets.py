@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from boonart.encoders.starter_network import (
     EFFICIENTNET,
@@ -96,9 +96,10 @@ def load_training_set(
     )
 
 
-def pooled_views(network: StarterNetwork, views: TrunkViews) -> Tensor:
-    """(V, N, 2560) float16 of the network's image block as it is."""
-    return torch.stack([_pooled(network, view).half() for view in views.views])
+def pooled_views(network: StarterNetwork, views: TrunkViews, *, tuned: bool) -> Tensor:
+    """(V, N, 2560) float16 of the tuned or the untuned image block as it is."""
+    block = network.image.top if tuned else network.image.untuned
+    return torch.stack([_pooled(network, block, view).half() for view in views.views])
 
 
 def _untuned(
@@ -119,7 +120,7 @@ def _untuned(
         names = [[form.format(name) for name in group for form in WORDINGS] for group in encoder_texts.class_names()]
         classes = grouped_readings(network, names)
         progress("captions and words", 2, 3)
-        pooled = pooled_views(network, views)
+        pooled = pooled_views(network, views, tuned=False)
         found = {
             "captions": torch.nn.utils.rnn.pad_sequence(groups, batch_first=True).half(),
             "words": worded,
@@ -157,13 +158,13 @@ def grouped_readings(network: StarterNetwork, groups: Sequence[Sequence[str]]) -
     return list(torch.split(readings, [len(group) for group in groups]))
 
 
-def _pooled(network: StarterNetwork, view: npt.NDArray[np.float16]) -> Tensor:
+def _pooled(network: StarterNetwork, block: nn.Module, view: npt.NDArray[np.float16]) -> Tensor:
     """(N, 2560) of one view."""
     pooled = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(view), 64):
             trunk = torch.from_numpy(view[start : start + 64].astype(np.float32)).permute(0, 3, 1, 2)
-            pooled.append(network.image.gather(network.image.top(trunk)).float())
+            pooled.append(network.image.gather(block(trunk)).float())
     return torch.cat(pooled)
 
 
