@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -14,17 +20,26 @@ from starlette.types import Scope
 
 from boonart import works
 from boonart.errors import BoonArtError, InvalidQuery
+from boonart.search.queries import MAX_COLLECTIONS
+from boonart_services.gateway.asked import EVERYWHERE, Asked, compiled
 from boonart_services.gateway.context import Context, context
+from boonart_services.gateway.examples import Examples
+from boonart_services.gateway.page_facets import Facet, facets_of, fields_of
 from boonart_services.gateway.problems import Kind, kind_of
 from boonart_services.gateway.texts import COOKIE, COOKIE_SECONDS, MIRRORED, chosen, languages
-from boonart_services.gateway.views import Asked, View, to_results
+from boonart_services.gateway.views import View, to_results, usual_mode
 
+logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 
 KEYWORD_WEIGHT = 0.3
 """What words count on the page beside meaning: enough for titles and names, too little to push a picture that shows
 what is asked for out of the candidates."""
 WEB = Path(__file__).parents[1] / "web"
+PASSING = (429, 503, 504)
+"""Statuses after which the same request may succeed in a while."""
+_NEAR_CHANCE = 20
+"""Works near a random direction, of which one is taken: alone the nearest would come again and again."""
 
 
 class Assets(StaticFiles):
@@ -54,49 +69,93 @@ def install(app: FastAPI) -> None:
     templates.env.globals["static"] = lambda name: f"/static/{name}?v={assets.version}"
     app.state.templates = templates
     app.state.error_page = error_page
+    app.state.examples = Examples()
 
 
 @router.get("/", response_class=HTMLResponse)
 async def index(
     request: Request,
-    q: str = "",
-    like: str = "",
-    picture: str = "",
-    collection: str = "",
     more: Annotated[int, Query(ge=0, le=100)] = 0,
     min_relevance: Annotated[float, Query(ge=0, le=1)] = 0.0,
+    only: str = "",
 ) -> Response:
-    """The search field and, where something is asked, its results."""
+    """The search field and, where something is asked, its results.
+
+    Args:
+        only: "new" for the tiles alone that the list gained when it was last made longer.
+    """
     here = context(request)
-    view = View(Asked(q, like, picture, collection, more, min_relevance))
+    asked = replace(Asked.read(request.query_params.multi_items()), more=more, min_relevance=min_relevance)
+    if "join" in request.query_params:
+        return RedirectResponse(asked.address(), status_code=303)
+    view = View(asked)
     status = 200
     try:
         view.collections = await here.collections()
-        view.collection = collection or here.default_collection(view.collections)
-        if view.asked:
-            view.collection = await here.collection(collection)
-            await _search(here, view)
+        view.collection = asked.collection or here.default_collection(view.collections)
+        view.has_reranker = here.wired().reranker is not None
+        if asked:
+            await search(here, view, facets=only != "new")
+        else:
+            info = next((info for info in view.collections if info.name == view.collection), None)
+            view.examples = await request.app.state.examples.of(here.wired().index, info)
     except BoonArtError as error:
         status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        view.error, view.hint, view.kind = error.message, error.hint, kind_of(error).code
         if view.collection not in [info.name for info in view.collections]:
             view.collection = here.default_collection(view.collections) if view.collections else ""
-    return show(request, view, status)
+    template = "_more.html" if only == "new" and view.results else "index.html"
+    return show(request, view, status, template=template)
 
 
 @router.post("/")
 async def upload(
     request: Request,
     picture: Annotated[UploadFile | None, File()] = None,
+    photograph: Annotated[UploadFile | None, File()] = None,
     collection: Annotated[str, Form(max_length=200)] = "",
+    state: Annotated[str, Form(max_length=8000)] = "",
+    q: Annotated[str | None, Form(max_length=4000)] = None,
 ) -> Response:
-    """Take a picture and lead to its results, so that they have an address and going back works."""
+    """Take a picture and lead to its results, so that they have an address and going back works.
+
+    Args:
+        photograph: the same, from the camera.
+        state: address of the search that the picture joins; an earlier picture or work gives way to it.
+        q: what stands in the search field by now.
+    """
     here = context(request)
-    data = await picture.read() if picture is not None else b""
+    data = b""
+    for file in (picture, photograph):
+        data = data or (await file.read() if file is not None else b"")
     if not data:
         raise InvalidQuery("No picture was chosen.", hint="Choose a picture file, then search with it.")
     token = await here.pictures.keep(data, here.wired().settings.max_picture_bytes)
-    return RedirectResponse(Asked(picture=token, collection=collection).address(), status_code=303)
+    asked = replace(Asked.at(state), picture=token, picture_weight=1.0, like="", target="", more=0)
+    if q is not None:
+        asked = replace(asked, text=q.strip())
+    if collection and not asked.collection:
+        asked = replace(asked, collection=collection)
+    return RedirectResponse(asked.address(), status_code=303)
+
+
+@router.get("/surprise")
+async def surprise(request: Request, collection: str = "") -> Response:
+    """Lead to the works that look like one found by chance."""
+    here = context(request)
+    index = here.wired().index
+    found = await here.collections()
+    names = [info for info in found if info.count and (not collection or collection in (info.name, EVERYWHERE))]
+    if not names:
+        await here.collection(collection)
+        raise InvalidQuery("There is no work to begin with.", hint="Put works into the collection first.")
+    info = secrets.choice(names)
+    direction = np.random.default_rng().standard_normal(info.manifest.global_size).astype(np.float32)
+    direction /= np.linalg.norm(direction)
+    near = await index.search(info.name, direction, name="image", limit=_NEAR_CHANCE)
+    work = secrets.choice(near).work
+    address = Asked(like=work.id, collection=info.name).address()
+    return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/queries/{token}")
@@ -108,32 +167,97 @@ async def query_picture(request: Request, token: str) -> Response:
     )
 
 
+@router.get("/away", response_class=HTMLResponse)
+async def away(request: Request) -> Response:
+    """What the service worker shows while the server cannot be reached."""
+    return show(request, View(Asked()), 200, template="away.html")
+
+
+@router.get("/service-worker.js")
+async def service_worker() -> Response:
+    """The script that shows `away` then; it stands here because it watches over what lies below its address."""
+    source = await asyncio.to_thread((WEB / "static" / "service-worker.js").read_bytes)
+    return Response(source, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+
 def error_page(request: Request, kind: Kind, detail: str) -> Response:
     """An error that has no page of its own."""
-    return show(request, View(Asked(), error=detail or kind.title), kind.status)
+    return show(request, View(Asked(), error=detail or kind.title, kind=kind.code), kind.status)
 
 
-async def _search(here: Context, view: View) -> None:
-    """Put the answer into the view."""
+async def search(here: Context, view: View, *, facets: bool = True) -> None:
+    """Put the answer into the view, and the facets beside it.
+
+    Raises:
+        BoonArtError: as `boonart.search.Search.run`.
+    """
     asked = view.asked
-    picture = None
-    if asked.picture:
-        picture = await here.decode(here.pictures.find(asked.picture).data)
-    if asked.like and not picture:
+    names = await _collections(here, view)
+    index = here.wired().index
+    kinds = await fields_of(index, names) if asked.chosen or facets else {}
+    query = await _query(here, view, names, compiled(asked, kinds))
+    counting = asyncio.create_task(_facets(here, names, asked, kinds)) if facets else None
+    try:
+        answer, took = await here.search(query)
+        view.results = to_results(answer, asked, view.collection, took)
+        if counting is not None:
+            view.facets = await counting
+    finally:
+        if counting is not None:
+            counting.cancel()
+
+
+_search = search
+
+
+async def _facets(here: Context, names: Sequence[str], asked: Asked, kinds: dict[str, str]) -> list[Facet]:
+    """The facets; what goes wrong with them must not hide the results."""
+    try:
+        return await facets_of(here.wired().index, names, asked, kinds)
+    except BoonArtError as error:
+        logger.warning("no facets: %s", error)
+        return []
+
+
+async def _collections(here: Context, view: View) -> list[str]:
+    """The collections that are searched; puts the name of the one, or `EVERYWHERE`, into the view."""
+    asked = view.asked
+    if asked.collection != EVERYWHERE or asked.like:
+        view.collection = await here.collection("" if asked.collection == EVERYWHERE else asked.collection)
+        return [view.collection]
+    view.collection = EVERYWHERE
+    encoder = here.wired().encoder.card.id
+    found = view.collections or await here.collections()
+    names = [info.name for info in found if info.manifest.encoder_id == encoder]
+    return names[:MAX_COLLECTIONS] or [await here.collection("")]
+
+
+async def _query(here: Context, view: View, names: Sequence[str], where: works.Filter | None) -> works.Query:
+    asked, parts = view.asked, view.asked.parts
+    picture = await here.decode(here.pictures.find(asked.picture).data) if asked.picture else None
+    if asked.like:
         view.liked = (await here.work(view.collection, asked.like)).work
-    by_text = picture is None and view.liked is None
+    worded = any(part.kind == "text" and not part.unwanted for part in parts)
+    mode = works.Mode(asked.mode) if asked.mode and worded else usual_mode(asked)
     query = works.Query(
-        view.collection,
-        text=asked.text if by_text else "",
-        work_id=asked.like if view.liked is not None else "",
-        picture=picture,
+        names[0] if len(names) == 1 else "",
+        collections=tuple(names) if len(names) > 1 else (),
         limit=asked.shown,
         min_relevance=asked.min_relevance,
-        mode=works.Mode.HYBRID if by_text else works.Mode.VECTOR,
+        mode=mode,
         keyword_weight=KEYWORD_WEIGHT,
+        where=where,
+        target=works.Target(asked.target) if asked.target else None,
+        rerank=works.Ranker(asked.ranker) if asked.ranker else works.Ranker.DEFAULT,
     )
-    answer, took = await here.search(query)
-    view.results = to_results(answer, asked, view.collection, took)
+    if len(parts) == 1 and not parts[0].unwanted:
+        return replace(query, text=asked.text, picture=picture, work_id=asked.like)
+    made = {
+        "text": lambda part: works.QueryPart(text=part.value, weight=part.weight),
+        "picture": lambda part: works.QueryPart(picture=picture, weight=part.weight),
+        "like": lambda part: works.QueryPart(work_id=part.value, weight=part.weight),
+    }
+    return replace(query, parts=tuple(made[part.kind](part) for part in parts))
 
 
 def show(request: Request, view: View, status: int, *, template: str = "index.html", **values: object) -> Response:
@@ -145,9 +269,9 @@ def show(request: Request, view: View, status: int, *, template: str = "index.ht
         for tag, texts in languages().items()
         if tag != t.language
     ]
-    response = templates.TemplateResponse(
-        request, template, {"view": view, "t": t, "switches": switches, **values}, status_code=status
-    )
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    shared = {"view": view, "t": t, "switches": switches, "retry": here if status in PASSING else ""}
+    response = templates.TemplateResponse(request, template, {**shared, **values}, status_code=status)
     response.headers["Content-Language"] = t.language
     response.headers["Vary"] = "Accept-Language, Cookie"
     if request.query_params.get("lang") == t.language != MIRRORED:

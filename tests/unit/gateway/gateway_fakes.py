@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -72,6 +72,12 @@ class OneWorkIndex:
 
     async def fields(self, collection: str) -> dict[str, str]:
         return {"title": "keyword"}
+
+    async def scroll(self, collection: str, **_: object) -> AsyncIterator[list[Candidate]]:
+        yield [candidate()]
+
+    async def facet(self, collection: str, field: str, **_: object) -> list[tuple[str | int | bool, int]]:
+        return []
 
     async def close(self) -> None:
         pass

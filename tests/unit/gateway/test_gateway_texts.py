@@ -32,9 +32,9 @@ def asked_for() -> tuple[set[str], set[str]]:
     whole, begun = set(), set()
     for path in [*GATEWAY.rglob("*.html"), *GATEWAY.rglob("*.py")]:
         source = path.read_text(encoding="utf-8")
-        whole |= set(re.findall(r"""\b(?:t|texts)\(\s*["']([a-z_.]+)["']""", source))
+        whole |= set(re.findall(r"""\b(?:t|texts)\(\s*["']([a-z_.]+)["']\s*[,)]""", source))
         whole |= set(re.findall(r"""\bkey=["']([a-z_.]+)["']""", source))
-        begun |= set(re.findall(r"""\b(?:t|texts|has)\(\s*["']([a-z_.]+\.)["']\s*~""", source))
+        begun |= set(re.findall(r"""\b(?:t|texts|has)\(\s*["']([a-z_.]+)["']\s*~""", source))
         begun |= set(re.findall(r"""\b(?:t|texts|has)\(\s*f["']([a-z_.]+\.)\{""", source))
     for path in (GATEWAY / "web" / "static").glob("*.js"):
         whole |= {f"script.{key}" for key in re.findall(r"""\bt\(\s*"([a-z_]+)\"""", path.read_text(encoding="utf-8"))}

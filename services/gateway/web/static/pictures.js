@@ -1,10 +1,13 @@
-// A chosen, dropped or pasted picture searches at once.
+// A chosen, photographed, dropped or pasted picture searches at once, together with the words in the field.
+import { t } from "./texts.js";
 
 /** Lets pictures reach `form` by each of these ways. */
 export function searchWithPictures(form) {
-  const field = form.querySelector("input[type=file]");
+  const field = form.querySelector("#picture");
+  const words = document.querySelector("#q");
   const send = () => {
     form.classList.add("busy");
+    form.querySelector(".sending").textContent = t("sending");
     form.requestSubmit();
   };
   const take = (files) => {
@@ -16,9 +19,20 @@ export function searchWithPictures(form) {
     send();
     return true;
   };
+  const said = document.createElement("p");
+  said.className = "sending unseen";
+  said.setAttribute("role", "status");
+  form.append(said);
 
-  field.addEventListener("change", () => field.files.length && send());
-  addEventListener("pageshow", () => form.classList.remove("busy"));
+  form.addEventListener("formdata", ({ formData }) => words && formData.set("q", words.value));
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    input.addEventListener("change", () => input.files.length && send());
+  }
+  addEventListener("pageshow", () => {
+    form.classList.remove("busy");
+    said.textContent = "";
+    form.reset();
+  });
   document.addEventListener("paste", (event) => take(event.clipboardData.files) && event.preventDefault());
   document.addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;

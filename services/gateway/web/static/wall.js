@@ -7,14 +7,10 @@ const NEARLY_FULL = 0.75;
 const NARROWEST = 0.5;
 const WIDEST = 3;
 
-/** Keeps `wall` justified while the window changes its size. */
+/** Keeps `wall` justified while the window changes its size; what is returned takes further tiles. */
 export function justify(wall) {
-  if (!wall) return;
-  const tiles = [...wall.querySelectorAll(":scope > li:not(.line)")].map((tile) => {
-    const figure = tile.querySelector("img, .nopicture");
-    const ratio = Number(figure.getAttribute("width")) / Number(figure.getAttribute("height")) || 1;
-    return { tile, figure, ratio: Math.min(Math.max(ratio, NARROWEST), WIDEST) };
-  });
+  if (!wall) return null;
+  const tiles = measured(wall.querySelectorAll(":scope > li"));
   let width = 0;
   const adapt = () => {
     if (wall.clientWidth === width) return;
@@ -23,6 +19,22 @@ export function justify(wall) {
   };
   adapt();
   new ResizeObserver(adapt).observe(wall);
+  return {
+    add(items) {
+      tiles.push(...measured(items));
+      place(wall, tiles, wall.clientWidth);
+    },
+  };
+}
+
+function measured(items) {
+  return [...items]
+    .filter((item) => !item.classList.contains("line"))
+    .map((tile) => {
+      const figure = tile.querySelector("img, .nopicture");
+      const ratio = Number(figure.getAttribute("width")) / Number(figure.getAttribute("height")) || 1;
+      return { tile, figure, ratio: Math.min(Math.max(ratio, NARROWEST), WIDEST) };
+    });
 }
 
 function place(wall, tiles, width) {

@@ -1,0 +1,5 @@
+// Comes back by itself as soon as the server answers again.
+import { untilReady } from "./more.js";
+
+document.documentElement.classList.add("scripted");
+untilReady(() => location.reload());
