@@ -22,7 +22,8 @@ WINDOW = 60.0
 """Seconds over which requests are counted."""
 IDENTITIES = 10_000
 """Callers that are remembered; the one seen longest ago is forgotten first."""
-_OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
+OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
+"""What needs no key."""
 _WRITES = re.compile(r"/v1/(?:collections/[^/]+/works(?:/delete)?|jobs(?:/.*)?)")
 
 
@@ -76,7 +77,7 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_OPEN) or scope["method"] == "OPTIONS":
+        if scope["type"] != "http" or scope["path"].startswith(OPEN) or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
         request = Request(scope)

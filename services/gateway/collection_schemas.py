@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from boonart_services.gateway.filters import Encodable, Number, Strict, Text, Whole
+from boonart_services.gateway.filters import Body, Encodable, Number, Text, Whole
 from boonart_services.gateway.jobs import State
 from boonart_services.gateway.schemas import CollectionBody, WorkId
 
@@ -18,7 +18,7 @@ LongText = Annotated[Encodable, Field(max_length=100_000)]
 ShortText = Annotated[Encodable, Field(max_length=4_000)]
 
 
-class NewCollection(Strict):
+class NewCollection(Body):
     """A collection to be made."""
 
     name: str = Field(pattern=COLLECTION_NAME, examples=["watercolours"])
@@ -36,7 +36,7 @@ class CollectionDescription(CollectionBody):
     fields: dict[str, str] = Field(description="What can be filtered on, with its kind.")
 
 
-class WorkRecord(Strict):
+class WorkRecord(Body):
     """A work to be stored."""
 
     id: Annotated[WorkId, Field(min_length=1)]
@@ -55,14 +55,14 @@ class WorkRecord(Strict):
     image: str = Field(description="The picture file in base64.", json_schema_extra={"contentEncoding": "base64"})
 
 
-class UpsertRequest(Strict):
+class UpsertRequest(Body):
     """Works to be stored."""
 
     works: list[WorkRecord] = Field(min_length=1, max_length=MOST_WORKS)
     wait: bool = Field(default=True, description="Answer when all is stored; false answers at once with the job.")
 
 
-class DeleteWorksRequest(Strict):
+class DeleteWorksRequest(Body):
     """Works to be deleted."""
 
     ids: list[Annotated[WorkId, Field(min_length=1)]] = Field(min_length=1, max_length=10_000)
@@ -98,6 +98,17 @@ class JobBody(BaseModel):
     error: str | None = Field(default=None, description="Why it failed as a whole.")
     summary: dict[str, int] = Field(description="Works added, updated, unchanged and quarantined, at the end.")
     started: float = Field(description="Seconds since 1970.")
+
+
+class JobEvent(BaseModel):
+    """Something that happened to a job, as a server-sent event."""
+
+    id: str = Field(description="Counts a job's events; `Last-Event-ID` to go on after it.")
+    event: str = Field(description="state, progress, item_error, resync, or done at the end.")
+    data: str = Field(
+        description="The whole job with the number of the event as `seq`, as JSON.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
 
 
 class JobsResponse(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from boonart import works
 from boonart.errors import InvalidFilter
@@ -27,6 +27,21 @@ class Strict(BaseModel):
         return value
 
 
+class Body(Strict):
+    """A body in JSON, which tells truth values, numbers and texts apart; a form has texts alone."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what would only have to be turned into the right type, such as "1" or true for 1."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if wanted is bool and not isinstance(value, bool):
+            raise ValueError("is neither true nor false")
+        if wanted in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError("is not a number")
+        return value
+
+
 def _encodable(text: str) -> str:
     """Refuse half characters, which JSON can write and nothing else can hold."""
     try:
@@ -43,7 +58,7 @@ FieldName = Annotated[
 ]
 Text = Annotated[Encodable, Field(max_length=1000)]
 Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class FieldValue(Strict):

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from boonart_services.gateway import problems
+from boonart_services.gateway.access import OPEN
+from boonart_services.gateway.collection_schemas import JobEvent
 from boonart_services.gateway.schemas import Problem
 
 DESCRIPTION = """\
@@ -21,6 +23,14 @@ TAGS = [
     {"name": "jobs", "description": "Long work in the background."},
     {"name": "health", "description": "For whoever runs it."},
 ]
+
+
+WAYS = {"text", "image", "like", "query"}
+"""What one can search with."""
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key from `boonart keys create`."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, in a header of its own."},
+}
 
 
 def install(app: FastAPI) -> None:
@@ -49,12 +59,19 @@ def document(app: FastAPI) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs", {})
     schemas["Problem"] = problem
+    # Its schema is that of each event, not of an answer, so that FastAPI does not know of it.
+    schemas["JobEvent"] = JobEvent.model_json_schema()
+    made["components"]["securitySchemes"] = SECURITY
+    # Where a server lets people in without a key, none is needed: {} stands for that.
+    made["security"] = [{}, *({name: []} for name in SECURITY)]
     anything = {
         "description": "Any other error, as a problem.",
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    for path in made["paths"].values():
+    for address, path in made["paths"].items():
         for operation in path.values():
+            if address.startswith(OPEN):
+                operation["security"] = []
             described = operation["responses"].get("422", {})
             if problems.MEDIA_TYPE not in described.get("content", {}):
                 # FastAPI's own validation error, which this application never answers with.
@@ -63,6 +80,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     _forget_nulls(made)
+    for name in ("SearchRequest", "QueryPartBody"):
+        # Exactly one of them is given: a client that fills in defaults must not send all of them.
+        for way in WAYS & schemas[name]["properties"].keys():
+            schemas[name]["properties"][way].pop("default", None)
     return made
 
 

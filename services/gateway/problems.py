@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from boonart import errors
 
@@ -23,6 +24,7 @@ TYPE_BASE = "urn:boonart:problem:"
 """Prefix of each problem's stable type; the rest is its code."""
 MEDIA_TYPE = "application/problem+json"
 API_PATHS = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MOST_FAULTS = 20
 """Faults that one problem lists; a body of thousands of wrong values needs no answer of the same length."""
 
@@ -176,11 +178,24 @@ async def _on_http(request: Request, error: Exception) -> Response:
         raise error
     kind = HTTP_KINDS.get(error.status_code) or Kind("http", error.status_code, str(error.detail))
     detail = str(error.detail)
+    headers = dict(error.headers or {})
     if error.status_code == 404:
         detail = f"Nothing is at {request.url.path[:200]}."
     elif error.status_code == 405:
         detail = f"{request.url.path[:200]} does not take {request.method}."
-    return problem(request, kind, detail, headers=error.headers)
+        # Starlette names those of the first route that fits; others may stand at the same address.
+        headers["Allow"] = ", ".join(_allowed(request))
+    return problem(request, kind, detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that the address of a request takes."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def install(app: FastAPI) -> None:

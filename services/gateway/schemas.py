@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from boonart.search import MAX_CANDIDATES, MAX_LIMIT, MAX_TEXT
 from boonart.search.queries import MAX_COLLECTIONS, MAX_FACETS, MAX_PARTS
 from boonart.works import FacetScope, Mode, Ranker, Target
-from boonart_services.gateway.filters import Encodable, FilterTree, Strict
+from boonart_services.gateway.filters import Body, Encodable, FilterTree, Strict
 
 FILTER_EXAMPLE: dict[str, JsonValue] = {
     "and": [
@@ -19,6 +19,12 @@ FILTER_EXAMPLE: dict[str, JsonValue] = {
     ]
 }
 
+
+BASE64: dict[str, JsonValue] = {
+    "contentEncoding": "base64",
+    "pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+}
+"""How a field in base64 is described."""
 
 CollectionName = Annotated[
     str,
@@ -62,11 +68,11 @@ class SearchOptions(Strict):
     cursor: str = Field(default="", max_length=1000, description="`next_cursor` of the page before, for the next one.")
 
 
-class QueryPartBody(Strict):
+class QueryPartBody(Body):
     """One of several things to search with; exactly one of text, image and like."""
 
     text: Encodable = Field(default="", json_schema_extra={"maxLength": MAX_TEXT, "pattern": r"\S"})
-    image: str = Field(default="", json_schema_extra={"contentEncoding": "base64", "minLength": 1})
+    image: str = Field(default="", json_schema_extra={**BASE64, "minLength": 1})
     like: WorkId = Field(default="", json_schema_extra={"minLength": 1})
     weight: float = Field(
         default=1.0, ge=-100.0, le=100.0, description="How much it counts; below 0 it leads away from what it names."
@@ -84,7 +90,7 @@ FieldList = Annotated[
 ]
 
 
-class SearchRequest(SearchOptions):
+class SearchRequest(SearchOptions, Body):
     """A search by text, by picture, by an existing work, or by several of them; exactly one of the four."""
 
     text: Encodable = Field(
@@ -96,7 +102,7 @@ class SearchRequest(SearchOptions):
     image: str = Field(
         default="",
         description="A picture file of any common format, base64.",
-        json_schema_extra={"contentEncoding": "base64", "minLength": 1},
+        json_schema_extra={**BASE64, "minLength": 1},
     )
     like: WorkId = Field(
         default="", description="Id of a work to find similar ones to.", json_schema_extra={"minLength": 1}
@@ -143,7 +149,7 @@ class SearchRequest(SearchOptions):
 class ImageSearchForm(SearchOptions):
     """A search by an uploaded picture."""
 
-    image: UploadFile = Field(description="The picture file, in any common format.")
+    image: UploadFile = Field(description="The picture file, in any common format.", json_schema_extra={"minLength": 1})
     facets: str = Field(default="", max_length=4000, description="Names of fields, separated by commas.")
     filter: str = Field(default="", max_length=100_000, description="As in `POST /v1/search`, written as JSON.")
 

@@ -38,6 +38,7 @@ router = APIRouter(
 )
 
 Name = Annotated[str, Path(description="The collection's name.", pattern=COLLECTION_NAME)]
+JOB_ADDRESS = {"Location": {"description": "Address of the job.", "schema": {"type": "string"}}}
 TOOLS = PictureTools(decode, renditions, dominant_colour)
 
 
@@ -69,7 +70,7 @@ async def get_collection(request: Request, name: Name) -> JSONResponse:
 async def delete_collection(
     request: Request,
     name: Name,
-    confirm: Annotated[str, Query(description="The collection's name once more, so that no slip deletes it.")] = "",
+    confirm: Annotated[str, Query(description="The collection's name once more, so that no slip deletes it.")],
 ) -> Response:
     """Delete a collection with its works and pictures, for good."""
     parts = context(request).wired()
@@ -86,7 +87,10 @@ async def delete_collection(
     "/{name}/works",
     operation_id="upsert_works",
     response_model=JobBody,
-    responses={202: {"model": JobBody, "description": "The job has started; follow it under its id."}},
+    responses={
+        200: {"headers": JOB_ADDRESS},
+        202: {"model": JobBody, "description": "The job has started; follow it under its id.", "headers": JOB_ADDRESS},
+    },
 )
 async def upsert_works(request: Request, name: Name, body: UpsertRequest) -> JSONResponse:
     """Add works or replace those of the same id; a work that is stored as it is costs nothing.

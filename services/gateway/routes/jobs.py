@@ -42,7 +42,12 @@ async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     "/{job_id}/events",
     operation_id="follow_job",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "One event after the other; each has this form.",
+            "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/JobEvent"}}},
+        }
+    },
 )
 async def follow_job(
     request: Request,
