@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,7 @@ def train_encoder(
     views = load_trunk_views(files, cache, network.image, views=2, seed=config.seed, progress=progress)
     captions = [item.captions for item in dev]
     out.mkdir(parents=True, exist_ok=True)
-
-    def untuned_loss(rows: Rows, rng: np.random.Generator, scale: Tensor) -> Tensor:
-        return projection_loss(network, train, train.pooled, rows, rng, config, scale)
+    untuned_loss = partial(_photograph_loss, config, network, train, train.pooled)
 
     scale = _train_projections(config, network, len(train), config.projection_epochs, untuned_loss, progress)
     log("projections: " + _line(evaluate_captions(network, views, captions)))
@@ -104,35 +103,51 @@ def _train_heads(
     config: EncoderTraining, network: StarterNetwork, train: TrainingSet, scenes: SceneSet | None, progress: Progress
 ) -> None:
     """The third stage: pairs of projections over both blocks as they now are, merged into one pair."""
+    photographs = {True: pooled_views(network, train.views, tuned=True), False: train.pooled}
+    painted = {tuned: pooled_views(network, scenes.views, tuned=tuned) for tuned in (True, False)} if scenes else None
     heads = []
-    samples = []
-    for tuned, count in ((True, config.tuned_heads), (False, config.untuned_heads)):
-        pooled = pooled_views(network, train.views, tuned=tuned) if tuned else train.pooled
-        loss_of = _head_loss(config, network, train, pooled, scenes, tuned=tuned)
-        samples.append(pooled[0].float())
-        for seed in range(config.seed, config.seed + count):
-            again = replace(config, seed=seed)
-            _train_projections(again, network, len(train), config.last_epochs, loss_of, progress)
-            share = 1.0 if tuned else config.untuned_share
-            heads.append(head_of(network, tuned=tuned, share=share))
-    captions = train.captions[torch.arange(len(train)), 0].float()
-    merge_heads(network, heads, (samples[0], samples[1]), captions)
+    for number, head in enumerate(config.heads):
+        settings = replace(
+            config,
+            seed=config.seed + number,
+            scene_weight=head.scene_weight,
+            word_weight=head.word_weight,
+            class_weight=head.class_weight,
+        )
+        pooled = photographs[head.tuned]
+        if scenes is None or painted is None:
+            loss_of = partial(_photograph_loss, settings, network, train, pooled)
+        else:
+            loss_of = partial(_mixed_loss, settings, network, train, scenes, (pooled, painted[head.tuned]))
+        _train_projections(settings, network, len(train), config.last_epochs, loss_of, progress)
+        heads.append(head_of(network, tuned=head.tuned, share=head.share))
+    captions = train.captions[:, 0].float()
+    merge_heads(network, heads, (photographs[True][0].float(), photographs[False][0].float()), captions)
 
 
-def _head_loss(
+def _photograph_loss(
     config: EncoderTraining,
     network: StarterNetwork,
     train: TrainingSet,
     pooled: Tensor,
-    scenes: SceneSet | None,
-    *,
-    tuned: bool,
-) -> LossOf:
-    """The third stage's, on what one of the blocks puts out for photographs, `pooled`, and for scenes."""
-    if scenes is None:
-        return lambda rows, rng, scale: projection_loss(network, train, pooled, rows, rng, config, scale)
-    both, painted = scenes, pooled_views(network, scenes.views, tuned=tuned)
-    return lambda rows, rng, scale: mixed_loss(network, train, both, (pooled, painted), rows, rng, config, scale)
+    rows: Rows,
+    rng: np.random.Generator,
+    scale: Tensor,
+) -> Tensor:
+    return projection_loss(network, train, pooled, rows, rng, config, scale)
+
+
+def _mixed_loss(
+    config: EncoderTraining,
+    network: StarterNetwork,
+    train: TrainingSet,
+    scenes: SceneSet,
+    pooled: tuple[Tensor, Tensor],
+    rows: Rows,
+    rng: np.random.Generator,
+    scale: Tensor,
+) -> Tensor:
+    return mixed_loss(network, train, scenes, pooled, rows, rng, config, scale)
 
 
 def _train_projections(

@@ -14,6 +14,33 @@ from boonart.training import encoder_losses as losses
 
 
 @dataclass(frozen=True, slots=True)
+class HeadTraining:
+    """One of the pairs of projections that the third stage trains and merges.
+
+    Attributes:
+        tuned: it reads the tuned block, else the untuned.
+        share: what its cosine counts beside the others'.
+        scene_weight, word_weight, class_weight: as in `EncoderTraining`, for this pair.
+    """
+
+    tuned: bool
+    share: float = 1.0
+    scene_weight: float = 0.15
+    word_weight: float = 0.2
+    class_weight: float = 0.2
+
+
+HEADS = (
+    HeadTraining(tuned=True),
+    HeadTraining(tuned=True),
+    HeadTraining(tuned=True, word_weight=0.4, class_weight=0.4),
+    HeadTraining(tuned=False, share=0.7),
+    HeadTraining(tuned=False, scene_weight=0.3, word_weight=0.6, class_weight=0.6),
+)
+"""Pairs that lean to sentences, and some that lean to single words: those find more in paintings."""
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderTraining:
     """All that the outcome depends on, beside the data.
 
@@ -28,8 +55,7 @@ class EncoderTraining:
         projection_batch, projection_rate: of the first and the third stage; the learning rate at its highest.
         image_epochs, image_batch: of the second stage.
         last_epochs: of the third stage, over the photographs, each time.
-        tuned_heads, untuned_heads: pairs of projections that the third stage trains over each block.
-        untuned_share: what a pair over the untuned block counts beside one over the tuned.
+        heads: pairs of projections that the third stage trains, each from a seed of its own, and merges.
         scenes: generated scenes of the third stage, 0 for none; a last twin is not left out.
         scene_batch: scenes beside each batch of photographs.
         scene_weight: of the scenes' captions; those of the photographs have 1.
@@ -51,9 +77,7 @@ class EncoderTraining:
     image_epochs: int = 14
     image_batch: int = 384
     last_epochs: int = 75
-    tuned_heads: int = 3
-    untuned_heads: int = 2
-    untuned_share: float = 0.7
+    heads: tuple[HeadTraining, ...] = HEADS
     scenes: int = 4000
     scene_batch: int = 300
     scene_weight: float = 0.15

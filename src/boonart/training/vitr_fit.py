@@ -20,11 +20,19 @@ _RESTRAINT = 1e-3
 _GRID = (0.0, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 2.0, 2.8)
 
 
-def fit_mixture(ranker: Ranker, lists: CandidateLists, twins: Parts | None, *, twin_share: float = 0.25) -> Mixture:
+def fit_mixture(
+    ranker: Ranker,
+    lists: CandidateLists,
+    twins: Parts | None,
+    painted: CandidateLists | None = None,
+    *,
+    twin_share: float = 0.25,
+) -> Mixture:
     """Weights that put the right candidates first, and the calibration of their sum.
 
     First the weights that make the right candidates likeliest, then, around them, those with the highest sum of
-    recalls on the same lists; then a logistic curve through all candidates.
+    recalls on the same lists; then a logistic curve through all candidates, those of generated scenes among them:
+    what a score is worth among photographs alone says little about paintings.
 
     Args:
         ranker: whose parts are mixed.
@@ -36,7 +44,9 @@ def fit_mixture(ranker: Ranker, lists: CandidateLists, twins: Parts | None, *, t
     names = PARTS[ranker]
     weights = _likeliest(names, lists, twins, twin_share)
     weights = _best_recalls(weights, lists, twins)
-    slope, offset = calibrate(mixed(lists.parts, weights), lists.right)
+    all_lists = [lists] if painted is None else [lists, painted]
+    scores = np.concatenate([mixed(some.parts, weights).ravel() for some in all_lists])
+    slope, offset = calibrate(scores, np.concatenate([some.right.ravel() for some in all_lists]))
     return Mixture(weights, slope, offset)
 
 

@@ -162,10 +162,11 @@ def fit_mixtures(network: RelationNetwork, dev: DevSets) -> Mixtures:
         for direction in Direction:
             from_text = direction is Direction.TEXT_TO_IMAGE
             lists = full_lists(network, photographs, dev.photographs, ranker, from_text=from_text)
-            twins = None
+            twins = painted = None
             if scenes is not None and dev.scenes is not None:
                 twins = twin_parts(network, scenes, dev.scenes, ranker, from_text=from_text)
-            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins)
+                painted = full_lists(network, scenes, dev.scenes, ranker, from_text=from_text)
+            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins, painted)
     return Mixtures(Ranker.ROLE if Ranker.ROLE in by_ranker else Ranker.VITR, by_ranker)
 
 
