@@ -19,12 +19,13 @@ from boonart.keys import KeyFile
 from boonart.rpc.settings import ServingSettings
 from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
-from boonart_services.gateway.access import Access, anonymous_scope, check_public
+from boonart_services.gateway.access import Access, Rules, anonymous_scope, check_public
 from boonart_services.gateway.context import Context
+from boonart_services.gateway.grpc_access import GrpcAccess
 from boonart_services.gateway.grpc_search import Door
 from boonart_services.gateway.middleware import Guard
 from boonart_services.gateway.observed import Observed
-from boonart_services.gateway.routes import collections, health, jobs, page, search, why, works
+from boonart_services.gateway.routes import collections, compare, health, jobs, page, search, why, work_page, works
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +61,18 @@ def create_app(
     """
     here = Context(parts)
     limits = parts.settings if parts is not None else settings or Settings()
+    rules = Rules(KeyFile(limits.keys_file), limits.rate_limit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         living: asyncio.Task[None] | None = None
         if start is not None:
-            living = asyncio.create_task(_live(here, app.state, start, serving, stopping, on_ready, on_failure))
+            door = None
+            if serving is not None:
+                alone = anonymous_scope(limits, serving.grpc_host)
+                door = Door(here, serving, GrpcAccess(rules, alone, has_token=serving.token_file is not None))
+            living = asyncio.create_task(_live(here, app.state, start, door, serving, stopping, on_ready, on_failure))
         yield
         stopping.set()
         if living is not None:
@@ -84,12 +90,11 @@ def create_app(
     app.state.door = None
     here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
-    for part in (health, search, works, collections, jobs, page, why):
+    for part in (health, search, works, collections, jobs, page, why, work_page, compare):
         app.include_router(part.router)
     page.install(app)
     # A picture in base64 is a third larger than the file, and the other fields need something too.
-    keys = KeyFile(limits.keys_file)
-    app.add_middleware(Access, keys=keys, anonymous=anonymous_scope(limits), per_minute=limits.rate_limit)
+    app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(limits))
     if origins := [origin.strip() for origin in limits.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,
@@ -108,6 +113,7 @@ async def _live(
     here: Context,
     state: State,
     start: Callable[[], Parts],
+    door: Door | None,
     serving: ServingSettings | None,
     stopping: asyncio.Event,
     on_ready: Callable[[], None] | None,
@@ -115,9 +121,9 @@ async def _live(
 ) -> None:
     """Open the door, make the parts, prove that they work, stay ready, and close all in the opposite order."""
     try:
-        if serving is not None:
-            state.door = Door(here, serving)
-            port = await state.door.open()
+        if serving is not None and door is not None:
+            state.door = door
+            port = await door.open()
             logger.info("gRPC listens on %s:%d, loading", serving.grpc_host, port)
         here.parts = await asyncio.to_thread(start)
         await here.check_models()
@@ -234,7 +240,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None], serving: Servi
         ConfigurationError: a port is taken, or a file of the settings cannot be read.
         BoonArtError: the parts could not be made.
     """
-    check_public(settings, KeyFile(settings.keys_file))
+    check_public(settings, KeyFile(settings.keys_file), serving.grpc_host if serving is not None else "")
     listener = _listen(settings.host, settings.port)
     url = address(settings.host, settings.port)
     failures: list[BaseException] = []

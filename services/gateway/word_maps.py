@@ -21,11 +21,13 @@ _EVEN = 1.6
 _SHORT = 2
 """Longest word in letters that is not shown first where there is a longer one."""
 _THIRDS = (slice(0, 2), slice(2, 5), slice(5, 7))
-_PLACES = (
-    ("upper left", "top", "upper right"),
+EVERYWHERE = "everywhere"
+PLACES = (
+    ("upper_left", "top", "upper_right"),
     ("left", "middle", "right"),
-    ("lower left", "bottom", "lower right"),
+    ("lower_left", "bottom", "lower_right"),
 )
+"""Names of the places of a picture, row by row; the page's texts say them in words, under `places`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Term:
     """A word with where it looked.
 
     Attributes:
-        place: "upper left", or "everywhere alike".
+        place: one of `PLACES`, or `EVERYWHERE`.
         chosen: shown first: of the longer words, the one that looked most decidedly somewhere.
     """
 
@@ -113,12 +115,12 @@ def _term(word_map: WordMap, size: tuple[int, int], chosen: bool) -> Term:
 
 
 def place_of(weights: Float32Array) -> str:
-    """Where a (7, 7) map is strongest, in words."""
+    """Where a (7, 7) map is strongest: one of `PLACES`, or `EVERYWHERE`."""
     if float(weights.max()) < _EVEN * float(weights.mean()):
-        return "everywhere alike"
+        return EVERYWHERE
     means = np.array([[weights[rows, columns].mean() for columns in _THIRDS] for rows in _THIRDS])
     row, column = np.unravel_index(int(means.argmax()), means.shape)
-    return _PLACES[int(row)][int(column)]
+    return PLACES[int(row)][int(column)]
 
 
 def veils_of(weights: Float32Array, size: tuple[int, int]) -> list[Veil]:

@@ -17,15 +17,15 @@ def peak(row: int, column: int, height: float = 0.9) -> np.ndarray:
 @pytest.mark.parametrize(
     ("row", "column", "place"),
     [
-        (0, 0, "upper left"),
+        (0, 0, "upper_left"),
         (1, 3, "top"),
-        (0, 6, "upper right"),
+        (0, 6, "upper_right"),
         (3, 1, "left"),
         (3, 3, "middle"),
         (2, 5, "right"),
-        (6, 1, "lower left"),
+        (6, 1, "lower_left"),
         (5, 4, "bottom"),
-        (6, 6, "lower right"),
+        (6, 6, "lower_right"),
     ],
 )
 def test_the_strongest_place_has_a_name(row: int, column: int, place: str) -> None:
@@ -35,7 +35,7 @@ def test_the_strongest_place_has_a_name(row: int, column: int, place: str) -> No
 def test_a_map_without_a_preference_says_so_and_hides_nothing() -> None:
     even = np.full((7, 7), 1 / 49, dtype=np.float32)
     even[2, 2] *= 1.01
-    assert place_of(even) == "everywhere alike"
+    assert place_of(even) == "everywhere"
     assert veils_of(even, (700, 500)) == []
 
 

@@ -1,0 +1,183 @@
+"""What the view of a single work shows, worked out beforehand so that its template only places it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from boonart.works import Candidate, Hit, StoredPicture, Work
+from boonart_services.gateway.answers import picture_json
+from boonart_services.gateway.asked import Asked
+from boonart_services.gateway.details import PRESETS, Detail
+from boonart_services.gateway.result_lists import Neighbours
+from boonart_services.gateway.views import colour_class, work_title
+from boonart_services.gateway.word_maps import Looked
+
+MORE = 12
+"""Works in each row of "more like this"."""
+FIRST_DETAIL = PRESETS["middle"]
+
+
+def work_address(work_id: str, collection: str, came_from: str = "") -> str:
+    """Address of a work's own view.
+
+    Args:
+        came_from: address of the list of results to go back to, or "".
+    """
+    values = {"id": work_id, "collection": collection, "from": came_from}
+    return "/work?" + urlencode({name: value for name, value in values.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A work as a small picture that leads to it.
+
+    Attributes:
+        shared: last parts of the subjects that it has in common with the work looked at.
+    """
+
+    title: str
+    artist: str
+    address: str
+    picture: dict[str, Any] | None
+    colour: str
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A subject of a work: its last part, which is searched for, and the whole path."""
+
+    name: str
+    path: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkView:
+    """A work with all that its view shows.
+
+    Attributes:
+        source: address of the source's own page, or "".
+        extra: further fields of the record, with readable names.
+        back: address of its place in the list of results that it was chosen from, or "".
+        looked: where each word of the query looked, or None.
+    """
+
+    work: Work
+    collection: str
+    picture: dict[str, Any] | None
+    colour: str
+    composed: bool
+    came_from: str = ""
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    looked: Looked | None = None
+    looks: Sequence[Thumbnail] = ()
+    subject: Sequence[Thumbnail] = ()
+    detail: Detail = FIRST_DETAIL
+
+    @property
+    def title(self) -> str:
+        """The work's title, or what stands for one."""
+        return work_title(self.work)
+
+    @property
+    def description(self) -> str:
+        """Its description; a composed one without the title that it begins with and that stands above it."""
+        text = self.work.description.strip()
+        if self.composed and (title := self.work.title.strip(" .")) and text.startswith(title):
+            text = text.removeprefix(title).strip(" .;:,")
+        return text
+
+    @property
+    def source(self) -> str:
+        """Address of the source's own page: nothing but the web, or it could run a script."""
+        return self.work.source_url if self.work.source_url.startswith(("https://", "http://")) else ""
+
+    @property
+    def source_host(self) -> str:
+        """The source's name: the host of its address."""
+        return self.source.partition("://")[2].partition("/")[0].removeprefix("www.")
+
+    @property
+    def back(self) -> str:
+        """Address of its place in the list."""
+        if not self.came_from:
+            return ""
+        return f"{self.came_from}#w{self.neighbours.rank}" if self.neighbours.rank else self.came_from
+
+    @property
+    def previous(self) -> str:
+        """Address of the work before it in the list, or ""."""
+        return self.neighbours.previous
+
+    @property
+    def next(self) -> str:
+        """Address of the work after it in the list, or ""."""
+        return self.neighbours.next
+
+    @property
+    def similar(self) -> str:
+        """Address of the list of works that look like it."""
+        return Asked(like=self.work.id, collection=self.collection).address()
+
+    @property
+    def by_artist(self) -> str:
+        """Address of a search for its artist."""
+        return Asked(text=self.work.artist, collection=self.collection).address()
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Its subjects, each once."""
+        named = {last_part(path): path for path in self.work.subjects}
+        return [
+            Subject(name, path, Asked(text=name, collection=self.collection).address()) for name, path in named.items()
+        ]
+
+    @property
+    def extra(self) -> list[tuple[str, str]]:
+        """Further fields of the record by readable name."""
+        return [(name.replace("_", " ").strip().capitalize(), str(value)) for name, value in self.work.extra.items()]
+
+    @property
+    def places(self) -> list[str]:
+        """Names of the nine ready-made details, row by row."""
+        return list(PRESETS)
+
+
+def thumbnail(collection: str, work: Work, picture: StoredPicture, shared: Iterable[str] = ()) -> Thumbnail:
+    """A work as a small picture that leads to its own view."""
+    return Thumbnail(
+        title=work_title(work),
+        artist=work.artist,
+        address=work_address(work.id, collection),
+        picture=picture_json(collection, work.id, picture),
+        colour=colour_class(picture.colour),
+        shared=tuple(shared),
+    )
+
+
+def by_looks(collection: str, hits: Sequence[Hit]) -> list[Thumbnail]:
+    """The hits of a search for works that look alike."""
+    return [thumbnail(collection, hit.work, hit.picture) for hit in hits]
+
+
+def by_subject(collection: str, work: Work, candidates: Sequence[Candidate]) -> list[Thumbnail]:
+    """The works whose descriptions are nearest, each with the subjects that both have."""
+    own = [last_part(path) for path in work.subjects]
+    found = []
+    for candidate in candidates:
+        if candidate.work.id == work.id:
+            continue
+        theirs = {last_part(path) for path in candidate.work.subjects}
+        found.append(
+            thumbnail(collection, candidate.work, candidate.picture, [name for name in own if name in theirs][:3])
+        )
+    return found[:MORE]
+
+
+def last_part(path: str) -> str:
+    """The particular end of a subject's path: "cow" of "nature > animals: mammals > cow"."""
+    return path.rpartition(">")[2].strip()
