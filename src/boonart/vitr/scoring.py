@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from boonart.errors import InvalidQuery, ModelError, ModelMismatch, OutOfMemory
 from boonart.ports import Features, RerankRequest
-from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered
+from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered, Room
 from boonart.vitr.explain import word_maps
 from boonart.vitr.mixture import Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork, reason
@@ -37,8 +37,9 @@ Arguments = TypeVarTuple("Arguments")
 
 PREPARE_BATCH = 64
 """Pictures or texts that pass through the network at once at ingest."""
-SCORE_BLOCK = 256
-"""Candidates that are scored at once: 13 MB of regions at E = 256."""
+SCORE_BLOCK, WORDS_BLOCK = 256, 25
+"""Pictures and descriptions that are scored at once. Descriptions are of all lengths: they are taken in this order, so
+that little is padded."""
 _OUT_OF_MEMORY_HINT = "Ask for fewer candidates, or set BOONART_DEVICE=cpu."
 
 
@@ -95,7 +96,16 @@ class VitrReranker:
         self._source = source
         self._device = device
         config = network.config
-        self._bank = FeatureBank(config.global_size, config.embed_size, max_bytes=bank_bytes, device=device)
+        role = self._network.role
+        self._bank = FeatureBank(
+            config.global_size,
+            config.embed_size,
+            max_bytes=bank_bytes,
+            device=device,
+            summarise=role.summarise if role is not None else None,
+            summary_size=2 * REGIONS + 1 if role is not None else 0,
+        )
+        self._room = Room()
         # One pass at a time: it uses all cores by itself.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="reranker")
 
@@ -199,16 +209,29 @@ class VitrReranker:
         mixture = self._mixtures.of(ranker, Direction.of(request.query))
         scored: list[RerankScore] = []
         absent: list[Candidate] = []
-        for start in range(0, len(keys), SCORE_BLOCK):
-            block = slice(start, start + SCORE_BLOCK)
-            gathered = self._bank.gather(keys[block], hashes[block], fetched)
-            for candidate, found in zip(request.candidates[block], gathered.found.tolist(), strict=True):
-                if not found:
-                    absent.append(candidate)
-            if bool(gathered.found.any()):
-                scored += self._score_block(request, request.candidates[block], ranker, mixture, gathered)
-        scored.sort(key=lambda item: -item.score)
+        for block in self._blocks(request, keys, fetched):
+            candidates = [request.candidates[row] for row in block]
+            gathered = self._bank.gather(
+                [keys[row] for row in block], [hashes[row] for row in block], fetched, room=self._room
+            )
+            held = gathered.found.tolist()
+            absent += [candidate for candidate, found in zip(candidates, held, strict=True) if not found]
+            if any(held):
+                scored += self._score_block(request, candidates, ranker, mixture, gathered)
+        place = {candidate.point_id: row for row, candidate in enumerate(request.candidates)}
+        scored.sort(key=lambda item: (-item.score, place[item.point_id]))
         return scored + _unscored(absent, below=scored[-1].score if scored else 0.0)
+
+    def _blocks(
+        self, request: RerankRequest, keys: Sequence[FeatureKey], fetched: Mapping[FeatureKey, Features]
+    ) -> list[list[int]]:
+        """The candidates' rows, cut into what is scored at once."""
+        rows, size = list(range(len(keys))), SCORE_BLOCK
+        if isinstance(request.query, ImageEmbedding):
+            lengths = self._bank.lengths(keys, fetched)
+            rows.sort(key=lambda row: lengths[row])
+            size = WORDS_BLOCK
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _score_block(
         self,
@@ -219,7 +242,7 @@ class VitrReranker:
         gathered: Gathered,
     ) -> list[RerankScore]:
         pairs = self._pairs(request.query, gathered)
-        parts = self._parts(ranker, pairs)
+        parts = self._parts(ranker, pairs, gathered)
         score = mixture.score(parts)
         relation = mixture.relation(parts).tolist()
         relevance = mixture.relevance(score).tolist() if mixture.calibrated else None
@@ -249,7 +272,7 @@ class VitrReranker:
         mask[:, 0] = True
         return _Pairs(self._network.regions(tokens), gathered.tokens, mask, vector, gathered.global_vectors)
 
-    def _parts(self, ranker: Ranker, pairs: _Pairs) -> dict[str, Tensor]:
+    def _parts(self, ranker: Ranker, pairs: _Pairs, gathered: Gathered) -> dict[str, Tensor]:
         """The raw parts that the ranker mixes, (C,) each."""
         parts = {"global": functional.cosine_similarity(pairs.image_global, pairs.text_global, dim=1)}
         if ranker is Ranker.LATE:
@@ -260,7 +283,13 @@ class VitrReranker:
             )
         else:
             assert self._network.role is not None
-            parts["role"], parts["grounding"] = self._network.role(pairs.regions, pairs.words, pairs.mask)
+            head = self._network.role
+            if pairs.regions is gathered.tokens:
+                parts["role"], parts["grounding"] = head.score_pictures(
+                    pairs.regions, gathered.summaries, pairs.words[0]
+                )
+            else:
+                parts["role"], parts["grounding"] = head(pairs.regions, pairs.words, pairs.mask)
         return parts
 
     def _maps(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from boonart.ports import Features
-from boonart.vitr.bank import PAGE_ROWS, FeatureBank, FeatureKey
+from boonart.vitr.bank import PAGE_ROWS, FeatureBank, FeatureKey, Room
 
 D, E = 6, 8
 PAGE_BYTES = PAGE_ROWS * E * 2 + D + 1  # a page and half a slot's vector
@@ -139,3 +139,33 @@ def test_clear_forgets(rng):
     held.clear()
     assert len(held) == 0
     assert held.missing([key("a")], ["h"]) == [0]
+
+
+def test_what_is_worked_out_of_pictures_is_held_with_them(rng):
+    calls = []
+
+    def summarise(tokens):
+        calls.append(len(tokens))
+        return tokens.sum(dim=(1, 2)).unsqueeze(1)
+
+    held = FeatureBank(D, E, max_bytes=20 * PAGE_BYTES, device=torch.device("cpu"), summarise=summarise, summary_size=1)
+    there, loose = features(rng, 4), features(rng, 3)
+    picture, text = FeatureKey("c", "image", "a"), FeatureKey("c", "description", "a")
+    first = held.gather([picture, text], ["h", "h"], {picture: there, text: loose})
+    again = held.gather([picture, text], ["h", "h"], {})
+    expected = float(torch.from_numpy(there.tokens).float().sum())
+    assert calls == [1]
+    assert first.summaries[0, 0] == again.summaries[0, 0] == pytest.approx(expected, abs=1e-3)
+    assert again.summaries[1, 0] == 0.0
+    full = FeatureBank(D, E, max_bytes=0, device=torch.device("cpu"), summarise=summarise, summary_size=1)
+    assert full.gather([picture], ["h"], {picture: there}).summaries[0, 0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_room_is_used_again(rng):
+    held, room = bank(20), Room()
+    stored = {key(name): features(rng, 7) for name in "ab"}
+    first = held.gather([key("a")], ["h"], stored, room=room).tokens
+    expected = held.gather([key("b")], ["h"], {key("b"): stored[key("b")]}).tokens.clone()
+    second = held.gather([key("b")], ["h"], {}, room=room).tokens
+    assert first.data_ptr() == second.data_ptr()
+    torch.testing.assert_close(second, expected)

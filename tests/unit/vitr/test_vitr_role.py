@@ -55,6 +55,22 @@ def test_one_query_against_many_is_the_same_as_pair_by_pair(pictures, texts):
         torch.testing.assert_close(together[1][row : row + 1], alone[1])
 
 
+@pytest.mark.parametrize("similarity", [False, True])
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("seen", [False, True])
+def test_pictures_with_summaries_score_as_without(similarity, pooled, seen):
+    config = replace(CONFIG, similarity=similarity, pooled=pooled, seen=seen)
+    head = RoleHead(8, config).eval().requires_grad_(False)
+    for weight in (head.word_weight, head.region_weight):
+        torch.nn.init.normal_(weight.weight)
+    regions, words, mask = inputs(4, 1)
+    regions[3] = 0.0  # a picture whose gates are all shut
+    mask[:] = True
+    found = head.score_pictures(regions, head.summarise(regions), words[0])
+    for one, expected in zip(found, head(regions, words, mask), strict=True):
+        torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_attention_is_a_distribution_over_the_regions():
     regions, words, _ = inputs()
     attention = RoleHead(8, CONFIG).attention(inner_products(words, regions)).detach()

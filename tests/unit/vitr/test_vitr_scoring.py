@@ -89,6 +89,15 @@ async def test_a_bank_without_room_gives_the_same_scores(rng):
     assert [s.score for s in found] == pytest.approx([s.score for s in expected], abs=1e-5)
 
 
+async def test_descriptions_in_several_blocks_score_as_in_one(rng, monkeypatch):
+    ranks, images, _ = await gallery(FakeSource(), rng)
+    expected = await ranks.rerank(request(images[1]))
+    monkeypatch.setattr("boonart.vitr.scoring.WORDS_BLOCK", 2)
+    found = await ranks.rerank(request(images[1]))
+    assert [s.point_id for s in found] == [s.point_id for s in expected]
+    assert [s.score for s in found] == pytest.approx([s.score for s in expected], abs=1e-5)
+
+
 async def test_candidates_without_features_come_last_in_their_global_order(rng):
     source = FakeSource()
     ranks, _, texts = await gallery(source, rng)
