@@ -7,13 +7,14 @@ import math
 import re
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from boonart.errors import ConfigurationError
-from boonart.keys import KeyFile
+from boonart.errors import BoonArtError, ConfigurationError, Forbidden, RateLimited, Unauthenticated
+from boonart.keys import ApiKey, KeyFile
 from boonart.keys import Scope as KeyScope
 from boonart.settings import Settings
 from boonart_services.gateway import problems
@@ -37,92 +38,113 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def anonymous_scope(settings: Settings) -> KeyScope | None:
-    """What may be done without a key: on loopback everything, elsewhere what the settings say."""
+def anonymous_scope(settings: Settings, host: str = "") -> KeyScope | None:
+    """What may be done without a key: on loopback everything, elsewhere what the settings say.
+
+    Args:
+        host: where the door listens; REST's by default.
+    """
     if settings.anonymous == "auto":
-        return KeyScope.ADMIN if is_loopback(settings.host) else None
+        return KeyScope.ADMIN if is_loopback(host or settings.host) else None
     return {"none": None, "search": KeyScope.SEARCH, "all": KeyScope.ADMIN}[settings.anonymous]
 
 
-def check_public(settings: Settings, keys: KeyFile) -> None:
+def check_public(settings: Settings, keys: KeyFile, grpc_host: str = "") -> None:
     """Refuse to listen on a public address where nobody could be let in, or everybody would be by accident.
 
+    Args:
+        grpc_host: where gRPC listens, or "" where it does not.
+
     Raises:
-        ConfigurationError: the address is public, there is no key, and nothing says that none is needed.
+        ConfigurationError: an address is public, there is no key, and nothing says that none is needed.
     """
-    public = settings.anonymous == "auto" and not is_loopback(settings.host)
-    if public and not any(key.valid() for key in keys.all()):
-        raise ConfigurationError(
-            f"{settings.host} can be reached from outside, and there are no API keys.",
-            hint="Make one with `boonart keys create NAME`, or say with BOONART_ANONYMOUS=search (or all) that none "
-            "is needed.",
-            field="host",
-        )
+    for name, host in (("host", settings.host), ("grpc_host", grpc_host)):
+        public = bool(host) and settings.anonymous == "auto" and not is_loopback(host)
+        if public and not any(key.valid() for key in keys.all()):
+            raise ConfigurationError(
+                f"{host} can be reached from outside, and there are no API keys.",
+                hint="Make one with `boonart keys create NAME`, or say with BOONART_ANONYMOUS=search (or all) that "
+                "none is needed.",
+                field=name,
+            )
 
 
-class Access:
-    """Lets requests through whose key, or address, allows them, as often as is allowed.
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller has left.
+
+    Attributes:
+        per_minute: requests a minute; 0 for any number.
+        granted: this request is one of them.
+        left: how many remain.
+        reset: seconds until another comes back.
+    """
+
+    per_minute: int
+    granted: bool = True
+    left: float = 0.0
+    reset: float = 0.0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The same in the words of the draft standard, for HTTP."""
+        if not self.per_minute:
+            return {}
+        return {
+            "RateLimit-Policy": f'"default";q={self.per_minute};w={WINDOW:.0f}',
+            "RateLimit": f'"default";r={int(self.left)};t={math.ceil(self.reset)}',
+        }
+
+    def check(self) -> None:
+        """Refuse a request that is one too many.
+
+        Raises:
+            RateLimited: with the seconds to wait.
+        """
+        if not self.granted:
+            raise RateLimited(f"More than {self.per_minute} requests a minute.", retry_after=max(1.0, self.reset))
+
+
+class Rules:
+    """Which keys there are and what they allow, for every door alike.
 
     Args:
-        anonymous: what may be done without a key, or None for nothing.
-        per_minute: requests a minute for each key and each address; 0 for any number.
+        per_minute: requests a minute for each key and each address, over all doors; 0 for any number.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFile, anonymous: KeyScope | None, per_minute: int) -> None:
-        self._app = app
+    def __init__(self, keys: KeyFile, per_minute: int) -> None:
         self._keys = keys
-        self._anonymous = anonymous
         self._per_minute = per_minute
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http" or scope["path"].startswith(OPEN) or scope["method"] == "OPTIONS":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope)
-        given = _given(request)
+    def check(self, given: str, needed: KeyScope, anonymous: KeyScope | None) -> ApiKey | None:
+        """The key of a request, None where there is none and none is needed.
+
+        Args:
+            given: the key that the request carries, or "".
+            anonymous: what may be done without a key, or None for nothing.
+
+        Raises:
+            Unauthenticated: no key, or one that is not valid.
+            Forbidden: the key does not have the scope that is needed.
+        """
         key = self._keys.find(given) if given else None
-        allowed = key.scope if key is not None else self._anonymous
-        needed = scope_of(scope["method"], scope["path"])
         if given and key is None:
-            detail = "The API key is unknown, revoked or out of date."
-            await self._refuse(request, 401, detail, receive, send)
-            return
+            raise Unauthenticated("The API key is unknown, revoked or out of date.")
+        allowed = key.scope if key is not None else anonymous
         if allowed is None:
-            detail = "An API key is needed: send it as Authorization: Bearer KEY."
-            await self._refuse(request, 401, detail, receive, send)
-            return
+            raise Unauthenticated("An API key is needed: send it as Authorization: Bearer KEY.")
         if not allowed.includes(needed):
-            status = 401 if key is None else 403
-            detail = f"This needs a key with the scope {needed.value}."
-            await self._refuse(request, status, detail, receive, send)
-            return
-        headers = {}
-        if self._per_minute:
-            client = request.client
-            identity = f"key {key.id}" if key is not None else f"address {client.host if client else ''}"
-            granted, left, reset = self._take(identity)
-            headers = {
-                "RateLimit-Policy": f'"default";q={self._per_minute};w={WINDOW:.0f}',
-                "RateLimit": f'"default";r={int(left)};t={math.ceil(reset)}',
-            }
-            if not granted:
-                headers["Retry-After"] = str(max(1, math.ceil(reset)))
-                detail = f"More than {self._per_minute} requests a minute."
-                await problems.problem(request, problems.HTTP_KINDS[429], detail, headers=headers)(scope, receive, send)
-                return
+            kind = Unauthenticated if key is None else Forbidden
+            raise kind(f"This needs a key with the scope {needed.value}.")
+        return key
 
-        async def announced(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
-            await send(message)
-
-        await self._app(scope, receive, announced)
-
-    def _take(self, identity: str) -> tuple[bool, float, float]:
-        """Take one of the requests that the caller has left: whether there was one, how many remain, and the seconds
-        until another comes back. They come back evenly, so that nobody waits for a minute to turn."""
+    def take(self, key: ApiKey | None, address: str) -> Allowance:
+        """Take one of the requests that the caller has left. They come back evenly, so that nobody waits for a minute
+        to turn."""
+        if not self._per_minute:
+            return Allowance(0)
+        identity = f"key {key.id}" if key is not None else f"address {address}"
         now, most = time.monotonic(), float(self._per_minute)
         left, then = self._left.pop(identity, (most, now))
         left = min(most, left + (now - then) * most / WINDOW)
@@ -131,13 +153,44 @@ class Access:
         self._left[identity] = (left, now)
         while len(self._left) > IDENTITIES:
             self._left.popitem(last=False)
-        return granted, left, max(0.0, 1 - left) * WINDOW / most
+        return Allowance(self._per_minute, granted, left, max(0.0, 1 - left) * WINDOW / most)
 
-    @staticmethod
-    async def _refuse(request: Request, status: int, detail: str, receive: Receive, send: Send) -> None:
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-        response = problems.problem(request, problems.HTTP_KINDS[status], detail, headers=headers)
-        await response(request.scope, receive, send)
+
+class Access:
+    """Lets HTTP requests through whose key, or address, allows them, as often as is allowed.
+
+    Args:
+        anonymous: what may be done without a key, or None for nothing.
+    """
+
+    def __init__(self, app: ASGIApp, rules: Rules, anonymous: KeyScope | None) -> None:
+        self._app = app
+        self._rules = rules
+        self._anonymous = anonymous
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["path"].startswith(OPEN) or scope["method"] == "OPTIONS":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        headers: dict[str, str] = {}
+        try:
+            given = bearer(request.headers.get("authorization", "")) or request.headers.get("x-api-key", "").strip()
+            key = self._rules.check(given, scope_of(scope["method"], scope["path"]), self._anonymous)
+            allowance = self._rules.take(key, request.client.host if request.client else "")
+            headers = allowance.headers
+            allowance.check()
+        except BoonArtError as error:
+            await problems.from_error(request, error, headers=headers)(scope, receive, send)
+            return
+
+        async def announced(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
+        await self._app(scope, receive, announced)
 
 
 def scope_of(method: str, path: str) -> KeyScope:
@@ -149,9 +202,7 @@ def scope_of(method: str, path: str) -> KeyScope:
     return KeyScope.SEARCH
 
 
-def _given(request: Request) -> str:
-    """The key that a request carries, or ""; never out of its address, which ends up in logs."""
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return value.strip()
-    return request.headers.get("x-api-key", "").strip()
+def bearer(authorization: str) -> str:
+    """The key in an `Authorization` header, or ""; a key is never in an address, which ends up in logs."""
+    kind, _, value = authorization.partition(" ")
+    return value.strip() if kind.lower() == "bearer" else ""

@@ -1,6 +1,6 @@
 """Cursors: where a list of hits goes on.
 
-A cursor carries the request's digest, how many hits were given and the id of the last one. The list is made anew
+A cursor carries the query's digest, how many hits were given and the id of the last one. The list is made anew
 for each page, always in the same order for the same request, and goes on after that last hit; so any gateway can
 answer it, nothing is kept, and works that came or went in between neither repeat nor hide others.
 """
@@ -11,12 +11,11 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from boonart.errors import InvalidQuery
-from boonart.works import Hit
+from boonart.works import Hit, Query
 
 _CHECK = 8
 """Bytes of the checksum that tells a damaged cursor from a whole one."""
@@ -47,11 +46,16 @@ class Cursor:
         return Cursor(self.given + len(hits), (hits[-1].collection, hits[-1].work.id))
 
 
-def digest(request: Mapping[str, Any]) -> str:
-    """What tells one request from another; pages of different length belong to the same list."""
-    kept = {name: value for name, value in request.items() if name not in {"cursor", "limit"}}
-    text = json.dumps(kept, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+def digest(query: Query) -> str:
+    """What tells one query from another, over REST and gRPC alike; pages of different length belong to one list."""
+    found = hashlib.blake2b(digest_size=12)
+    for part in (query, *query.parts):
+        if part.picture is not None:
+            found.update(part.picture.pixels.tobytes())
+    parts = tuple(replace(part, picture=None) for part in query.parts)
+    # Texts may hold anything, also halves of characters.
+    found.update(repr(replace(query, picture=None, parts=parts, limit=0)).encode("utf-8", "surrogatepass"))
+    return found.hexdigest()
 
 
 def write(cursor: Cursor, request_digest: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from boonart import works
+from boonart.dates import overlapping
 from boonart.errors import InvalidFilter
 
 MAX_FILTER_DEPTH = 8
@@ -160,7 +161,7 @@ class FilterTree(Strict):
         if self.words is not None:
             return works.Words(self.words.field, self.words.text)
         if self.date is not None:
-            return _overlapping(self.date)
+            return overlapping(self.date.from_, self.date.to)
         raise InvalidFilter("The filter is empty.", field="filter")
 
     def places(self, at: tuple[str | int, ...] = ("filter",)) -> Iterator[tuple[str, tuple[str | int, ...]]]:
@@ -174,13 +175,3 @@ class FilterTree(Strict):
         for name, leaf in leaves.items():
             if leaf is not None:
                 yield leaf.field, (*at, name, "field")
-
-
-def _overlapping(dates: Dates) -> works.Filter:
-    """Works whose years overlap these: "c.1810", which may be 1805 to 1815, is found from 1812 on."""
-    bounds: list[works.Filter] = []
-    if dates.from_ is not None:
-        bounds.append(works.Range("date_to", minimum=dates.from_))
-    if dates.to is not None:
-        bounds.append(works.Range("date_from", maximum=dates.to))
-    return works.And(tuple(bounds))

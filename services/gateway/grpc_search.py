@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,15 @@ import grpc
 
 from boonart.encoders.pictures import PictureBudget, decode
 from boonart.errors import InvalidRequest, WorkNotFound
+from boonart.keys import Scope
 from boonart.rpc import search_mapping
 from boonart.rpc.serving import Server
 from boonart.rpc.settings import ServingSettings
 from boonart.rpc.v1 import search_pb2, search_pb2_grpc
+from boonart_services.gateway import grpc_jobs, holdings
 from boonart_services.gateway.context import Context
+from boonart_services.gateway.grpc_access import GrpcAccess
+from boonart_services.gateway.searching import search_page
 
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,23 +36,32 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     Args:
         here: the gateway's state, shared with REST; while it loads, calls are answered with Unavailable.
+        access: who may call; None lets everybody in.
     """
 
-    def __init__(self, here: Context) -> None:
+    def __init__(self, here: Context, access: GrpcAccess | None = None) -> None:
         self._here = here
+        self._access = access
+
+    def _admit(self, context: GrpcContext, needed: Scope) -> None:
+        """Refuse a caller who may not do this; the first thing that every method does."""
+        if self._access is not None:
+            self._access.admit(context, needed)
 
     async def Search(self, request: search_pb2.SearchRequest, context: GrpcContext) -> search_pb2.SearchResponse:
         """The works, or descriptions, that fit."""
-        collection = "" if request.collections else await self._here.collection(request.collection)
+        self._admit(context, Scope.SEARCH)
         budget = PictureBudget(file_bytes=self._here.wired().settings.max_picture_bytes)
         read = partial(search_mapping.from_search_request, request, decode=partial(decode, budget=budget))
+        pictured = any(asked.WhichOneof("query") == "picture" for asked in (request, *request.parts))
         # A picture waits for its turn, as over REST: decoding one takes a processor and memory.
-        query = await self._here.pictures.in_turn(read) if request.WhichOneof("query") == "picture" else read()
-        answer, _ = await self._here.search(replace(query, collection=collection))
-        return search_mapping.to_search_response(answer)
+        query = await self._here.pictures.in_turn(read) if pictured else read()
+        page = await search_page(self._here, query, request.cursor)
+        return search_mapping.to_search_response(page.answer, collection=page.collection, next_cursor=page.next_cursor)
 
     async def GetWork(self, request: search_pb2.GetWorkRequest, context: GrpcContext) -> search_pb2.GetWorkResponse:
         """One work."""
+        self._admit(context, Scope.SEARCH)
         found = await self._here.work(await self._here.collection(request.collection), request.work_id)
         return search_pb2.GetWorkResponse(
             work=search_mapping.to_work(found.work), picture=search_mapping.to_stored_picture(found.picture)
@@ -58,6 +71,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, request: search_pb2.GetPictureRequest, context: GrpcContext
     ) -> search_pb2.GetPictureResponse:
         """A work's picture as it is shown."""
+        self._admit(context, Scope.SEARCH)
         rendition = _RENDITIONS.get(request.rendition)
         if rendition is None:
             raise InvalidRequest(
@@ -74,11 +88,84 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def ListCollections(
         self, request: search_pb2.ListCollectionsRequest, context: GrpcContext
     ) -> search_pb2.ListCollectionsResponse:
-        """All collections."""
+        """All collections, and which one is meant where none is named."""
+        self._admit(context, Scope.SEARCH)
         collections = await self._here.wired().index.collections()
         return search_pb2.ListCollectionsResponse(
-            collections=[search_mapping.to_collection(info) for info in collections]
+            collections=[search_mapping.to_collection(info) for info in collections],
+            default_collection=self._here.default_collection(collections),
         )
+
+    async def GetCollection(
+        self, request: search_pb2.GetCollectionRequest, context: GrpcContext
+    ) -> search_pb2.GetCollectionResponse:
+        """A collection in full."""
+        self._admit(context, Scope.SEARCH)
+        found = await holdings.described(self._here.wired(), request.collection)
+        return search_pb2.GetCollectionResponse(
+            collection=search_mapping.to_collection(found.info), searchable=found.searchable, fields=found.fields
+        )
+
+    async def CreateCollection(
+        self, request: search_pb2.CreateCollectionRequest, context: GrpcContext
+    ) -> search_pb2.CreateCollectionResponse:
+        """Make an empty collection."""
+        self._admit(context, Scope.ADMIN)
+        made = await holdings.create(self._here.wired(), request.collection)
+        return search_pb2.CreateCollectionResponse(collection=search_mapping.to_collection(made.info))
+
+    async def DeleteCollection(
+        self, request: search_pb2.DeleteCollectionRequest, context: GrpcContext
+    ) -> search_pb2.DeleteCollectionResponse:
+        """Delete a collection for good."""
+        self._admit(context, Scope.ADMIN)
+        await holdings.drop(self._here.wired(), request.collection, request.confirm)
+        return search_pb2.DeleteCollectionResponse()
+
+    async def UpsertWorks(
+        self, request: search_pb2.UpsertWorksRequest, context: GrpcContext
+    ) -> search_pb2.UpsertWorksResponse:
+        """Add works or replace those of the same id."""
+        self._admit(context, Scope.WRITE)
+        wait = request.wait if request.HasField("wait") else True
+        job = await holdings.upsert(self._here, request.collection, grpc_jobs.records(request.works), wait=wait)
+        return search_pb2.UpsertWorksResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+    async def DeleteWorks(
+        self, request: search_pb2.DeleteWorksRequest, context: GrpcContext
+    ) -> search_pb2.DeleteWorksResponse:
+        """Delete works by their ids."""
+        self._admit(context, Scope.WRITE)
+        ids = grpc_jobs.work_ids(request.work_ids)
+        return search_pb2.DeleteWorksResponse(deleted=await self._here.wired().index.delete(request.collection, ids))
+
+    async def ListJobs(self, request: search_pb2.ListJobsRequest, context: GrpcContext) -> search_pb2.ListJobsResponse:
+        """All jobs that are remembered, the newest first."""
+        self._admit(context, Scope.WRITE)
+        return search_pb2.ListJobsResponse(jobs=[grpc_jobs.to_job(job.snapshot()) for job in self._here.jobs.all()])
+
+    async def GetJob(self, request: search_pb2.GetJobRequest, context: GrpcContext) -> search_pb2.GetJobResponse:
+        """A job, as it stands."""
+        self._admit(context, Scope.WRITE)
+        return search_pb2.GetJobResponse(job=grpc_jobs.to_job(self._here.jobs.find(request.job_id).snapshot()))
+
+    async def CancelJob(
+        self, request: search_pb2.CancelJobRequest, context: GrpcContext
+    ) -> search_pb2.CancelJobResponse:
+        """Stop a job."""
+        self._admit(context, Scope.WRITE)
+        job = await self._here.jobs.cancel(request.job_id)
+        return search_pb2.CancelJobResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+    async def FollowJob(
+        self, request: search_pb2.FollowJobRequest, context: GrpcContext
+    ) -> AsyncIterator[search_pb2.FollowJobResponse]:
+        """A job's events as they happen, until it is over."""
+        self._admit(context, Scope.WRITE)
+        async for event in self._here.jobs.find(request.job_id).follow(request.after):
+            # Keepalives are the transport's own.
+            if event is not None:
+                yield search_pb2.FollowJobResponse(seq=event.seq, event=event.name, job=grpc_jobs.to_job(event.data))
 
 
 class Door:
@@ -88,8 +175,8 @@ class Door:
         ConfigurationError: a certificate or token file that cannot be read.
     """
 
-    def __init__(self, here: Context, settings: ServingSettings) -> None:
-        self._server = search_server(here, settings)
+    def __init__(self, here: Context, settings: ServingSettings, access: GrpcAccess | None = None) -> None:
+        self._server = search_server(here, settings, access)
         self._open = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -117,13 +204,16 @@ class Door:
         await asyncio.shield(self._closing)
 
 
-def search_server(here: Context, settings: ServingSettings) -> Server:
+def search_server(here: Context, settings: ServingSettings, access: GrpcAccess | None = None) -> Server:
     """The gateway's gRPC server: `start` it, `set_serving(True)` once ready, `stop` it before closing the parts.
+
+    Args:
+        access: who may call; None lets everybody in.
 
     Raises:
         ConfigurationError: a certificate or token file that cannot be read.
     """
-    servicer = SearchServicer(here)
+    servicer = SearchServicer(here, access)
 
     def register(server: grpc.aio.Server) -> None:
         search_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +56,15 @@ KINDS: Mapping[type[errors.BoonArtError], Kind] = dict(
         _of(errors.CollectionNotFound, 404, "No such collection"),
         _of(errors.WorkNotFound, 404, "No such work"),
         _of(errors.CollectionExists, 409, "The collection exists already"),
+        _of(errors.Unauthenticated, 401, "A key is needed"),
+        _of(errors.Forbidden, 403, "The key does not reach this far"),
         _of(errors.ModelMismatch, 409, "The collection was made with other models"),
         _of(errors.WorkIndexError, 503, "The index cannot be used"),
         _of(errors.IndexLocked, 503, "Another process has the collection open"),
         _of(errors.IndexCorrupt, 503, "The collection cannot be opened"),
         _of(errors.Unavailable, 503, "Not available now"),
         _of(errors.Overloaded, 429, "Too many requests at once"),
+        _of(errors.RateLimited, 429, "Too many requests"),
         _of(errors.DeadlineExceeded, 504, "No answer in time"),
         _of(errors.OutOfMemory, 503, "No memory left"),
         _of(errors.ModelError, 503, "The model cannot be used"),
@@ -71,12 +75,9 @@ KINDS: Mapping[type[errors.BoonArtError], Kind] = dict(
 
 HTTP_KINDS: Mapping[int, Kind] = {
     400: Kind("bad-request", 400, "The request cannot be read"),
-    401: Kind("unauthenticated", 401, "A key is needed"),
-    403: Kind("forbidden", 403, "The key does not reach this far"),
     404: Kind("no-such-address", 404, "Nothing is at this address"),
     405: Kind("method-not-allowed", 405, "This address does not take this method"),
     413: Kind("body-too-large", 413, "The body is too large"),
-    429: Kind("rate-limited", 429, "Too many requests"),
 }
 """The kinds of errors that arise before a route is reached."""
 
@@ -129,16 +130,20 @@ def _from_a_person(request: Request) -> bool:
     return not request.url.path.startswith(API_PATHS) and "text/html" in request.headers.get("accept", "")
 
 
-def from_error(request: Request, error: errors.BoonArtError) -> Response:
+def from_error(
+    request: Request, error: errors.BoonArtError, *, headers: Mapping[str, str] | None = None
+) -> Response:
     """The problem of one of our errors."""
     kind = kind_of(error)
     if kind.status >= 500:
         # What passes by itself is no reason to wake anybody.
         level = logging.INFO if isinstance(error, errors.Unavailable) else logging.WARNING
         logger.log(level, "%s %s: %s", request.method, request.url.path, error)
-    headers = {}
+    headers = dict(headers or {})
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable):
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     faults = []
     if error.field:
         # A field that is already a pointer names its place exactly; others are dotted paths.

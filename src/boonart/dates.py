@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from boonart.errors import InvalidFilter
+from boonart.works import And, Filter, Range
+
 CIRCA = 5
 """Years by which "circa" widens a range on either side."""
 OPEN = 10
@@ -87,6 +90,26 @@ def parse_years(text: str) -> Years | None:
     for years in found[1:]:
         whole = whole.joined(years)
     return whole
+
+
+def overlapping(earliest: int | None, latest: int | None) -> Filter:
+    """Works that may have been made in these years, both included: "c.1810", which may be 1805 to 1815, is found from
+    1812 on.
+
+    Args:
+        earliest, latest: None leaves that side open.
+
+    Raises:
+        InvalidFilter: both sides are open.
+    """
+    bounds: list[Filter] = []
+    if earliest is not None:
+        bounds.append(Range("date_to", minimum=earliest))
+    if latest is not None:
+        bounds.append(Range("date_from", maximum=latest))
+    if not bounds:
+        raise InvalidFilter("A date has a bound: the earliest year, the latest, or both.", field="filter.date")
+    return And(tuple(bounds))
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,8 @@
     │   ├── CollectionNotFound
     │   └── WorkNotFound
     ├── CollectionExists
+    ├── Unauthenticated           no API key, or one that is not valid
+    ├── Forbidden                 a key that does not reach this far
     ├── ConfigurationError        settings that cannot work together
     ├── SourceError               an ingest source that cannot be read at all
     ├── RecordError               one record of a source that cannot be used
@@ -24,6 +26,7 @@
     │   └── IndexCorrupt          the folder cannot be opened
     └── Unavailable               a part that is down, slow or full; trying again may help
         ├── Overloaded            the queue is full
+        │   └── RateLimited       more requests than one caller may send
         ├── DeadlineExceeded      no answer in time
         └── OutOfMemory           the device has no memory left
 
@@ -122,6 +125,18 @@ class CollectionExists(BoonArtError):
     code = "collection-exists"
 
 
+class Unauthenticated(BoonArtError):
+    """No API key was given, or one that is unknown, revoked or out of date."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(BoonArtError):
+    """The API key does not have the scope that the request needs."""
+
+    code = "forbidden"
+
+
 class ConfigurationError(BoonArtError):
     """Settings that are missing, malformed or cannot work together."""
 
@@ -208,6 +223,12 @@ class Overloaded(Unavailable):
     """The queue is full."""
 
     code = "overloaded"
+
+
+class RateLimited(Overloaded):
+    """The caller has sent more requests than it may."""
+
+    code = "rate-limited"
 
 
 class DeadlineExceeded(Unavailable):

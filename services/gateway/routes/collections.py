@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from boonart.bootstrap import Parts
-from boonart.encoders.pictures import decode, dominant_colour, renditions
-from boonart.errors import InvalidRequest, RecordError
-from boonart.indexing import ingest
-from boonart.manifests import manifest_for
+from boonart.errors import RecordError
 from boonart.ports import CollectionInfo
-from boonart.records import IngestReport, PictureTools, Progress, Rejected, SourceRecord
-from boonart.upkeep import drop_collection
-from boonart.works import Work
+from boonart.records import SourceRecord
+from boonart_services.gateway import holdings
 from boonart_services.gateway.collection_schemas import (
     COLLECTION_NAME,
     CollectionDescription,
@@ -39,7 +33,6 @@ router = APIRouter(
 
 Name = Annotated[str, Path(description="The collection's name.", pattern=COLLECTION_NAME)]
 JOB_ADDRESS = {"Location": {"description": "Address of the job.", "schema": {"type": "string"}}}
-TOOLS = PictureTools(decode, renditions, dominant_colour)
 
 
 @router.get("", operation_id="list_collections", response_model=CollectionsResponse)
@@ -53,17 +46,14 @@ async def list_collections(request: Request) -> JSONResponse:
 @router.post("", operation_id="create_collection", status_code=201, response_model=CollectionDescription)
 async def create_collection(request: Request, body: NewCollection) -> JSONResponse:
     """Make an empty collection for the models that this server runs."""
-    parts = context(request).wired()
-    reranker = parts.reranker.card if parts.reranker is not None else None
-    await parts.index.create(body.name, manifest_for(parts.encoder.card, reranker))
-    made = await _described(parts, body.name)
-    return JSONResponse(made, status_code=201, headers={"Location": f"/v1/collections/{body.name}"})
+    made = await holdings.create(context(request).wired(), body.name)
+    return JSONResponse(_described(made), status_code=201, headers={"Location": f"/v1/collections/{body.name}"})
 
 
 @router.get("/{name}", operation_id="get_collection", response_model=CollectionDescription)
 async def get_collection(request: Request, name: Name) -> JSONResponse:
     """A collection: its works, models, size and the fields that can be filtered on."""
-    return JSONResponse(await _described(context(request).wired(), name))
+    return JSONResponse(_described(await holdings.described(context(request).wired(), name)))
 
 
 @router.delete("/{name}", operation_id="delete_collection", status_code=204, response_class=Response)
@@ -73,13 +63,7 @@ async def delete_collection(
     confirm: Annotated[str, Query(description="The collection's name once more, so that no slip deletes it.")],
 ) -> Response:
     """Delete a collection with its works and pictures, for good."""
-    parts = context(request).wired()
-    await parts.index.describe(name)
-    if confirm != name:
-        raise InvalidRequest(
-            f"Deleting {name!r} cannot be undone.", hint=f"Confirm it with ?confirm={name}.", field="confirm"
-        )
-    await drop_collection(name, parts.index, parts.pictures)
+    await holdings.drop(context(request).wired(), name, confirm)
     return Response(status_code=204)
 
 
@@ -98,29 +82,8 @@ async def upsert_works(request: Request, name: Name, body: UpsertRequest) -> JSO
     The answer waits for the end unless `wait` is false. A work that cannot be used is listed under `errors` of the
     job, and the others are stored all the same.
     """
-    here = context(request)
-    parts = here.wired()
-    await parts.index.describe(name)
-    source = _Records(body.works)
-
-    async def run(progress: Callable[[Progress], None], reject: Callable[[Rejected], None]) -> IngestReport:
-        return await ingest(
-            source,
-            name,
-            parts.encoder,
-            parts.index,
-            parts.pictures,
-            TOOLS,
-            reranker=parts.reranker,
-            on_progress=progress,
-            on_quarantine=reject,
-        )
-
-    job = await here.jobs.start("upsert", name, run)
-    job.total = len(source)
-    if body.wait:
-        async for _ in job.follow():
-            pass
+    records = [_record(work, f"works[{number}]") for number, work in enumerate(body.works)]
+    job = await holdings.upsert(context(request), name, records, wait=body.wait)
     return JSONResponse(job.snapshot(), 200 if body.wait else 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -139,32 +102,18 @@ def _listed(info: CollectionInfo) -> dict[str, Any]:
     }
 
 
-async def _described(parts: Parts, name: str) -> dict[str, Any]:
-    info = await parts.index.describe(name)
+def _described(found: holdings.Described) -> dict[str, Any]:
+    manifest = found.info.manifest
     return {
-        **_listed(info),
-        "version": info.version,
-        "size_bytes": info.size_bytes,
-        "global_size": info.manifest.global_size,
-        "embed_size": info.manifest.embed_size,
-        "schema_version": info.manifest.schema_version,
-        "searchable": info.manifest.encoder_id == parts.encoder.card.id,
-        "fields": dict(await parts.index.fields(name)),
+        **_listed(found.info),
+        "version": found.info.version,
+        "size_bytes": found.info.size_bytes,
+        "global_size": manifest.global_size,
+        "embed_size": manifest.embed_size,
+        "schema_version": manifest.schema_version,
+        "searchable": found.searchable,
+        "fields": dict(found.fields),
     }
-
-
-class _Records:
-    """`records.Source` over the works of a request."""
-
-    def __init__(self, works: Sequence[WorkRecord]) -> None:
-        self._works = works
-
-    def __iter__(self) -> Iterator[SourceRecord | Rejected]:
-        for number, work in enumerate(self._works):
-            yield _record(work, f"works[{number}]")
-
-    def __len__(self) -> int:
-        return len(self._works)
 
 
 def _record(work: WorkRecord, place: str) -> SourceRecord:
@@ -176,5 +125,4 @@ def _record(work: WorkRecord, place: str) -> SourceRecord:
         except (binascii.Error, ValueError) as error:
             raise RecordError(f"image is not base64: {error}.") from error
 
-    fields = work.model_dump(exclude={"image", "subjects", "extra"})
-    return SourceRecord(Work(**fields, subjects=tuple(work.subjects), extra=dict(work.extra)), read_picture, place)
+    return holdings.source_record(work, place, read_picture)

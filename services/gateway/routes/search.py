@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import time
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from boonart.errors import InvalidFilter, InvalidQuery
-from boonart.search import MAX_LIMIT
 from boonart.works import Query, QueryPart
-from boonart_services.gateway import cursors
 from boonart_services.gateway.answers import answer_json
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.filters import FilterTree
@@ -28,6 +25,7 @@ from boonart_services.gateway.schemas import (
     SearchRequest,
     SearchResponse,
 )
+from boonart_services.gateway.searching import search_page
 
 router = APIRouter(
     prefix="/v1",
@@ -79,7 +77,6 @@ async def search_by_image(
     start = time.perf_counter()
     facets = tuple(name.strip() for name in form.facets.split(",") if name.strip())
     asked = Query(collection="", picture=await context(request).decode(data), facets=facets)
-    request.state.picture_digest = hashlib.blake2b(data, digest_size=12).hexdigest()
     return await _answer(request, form, asked, _filter_from_json(form.filter), start, True)
 
 
@@ -95,24 +92,11 @@ async def _answer(
 ) -> JSONResponse:
     """Answer what is asked, with the options, from the cursor's place on."""
     decoded = time.perf_counter()
-    here = context(request)
-    if asked.collections and options.collection:
-        raise InvalidQuery("The query has collection and collections.", hint="Give one of them.", field="collections")
-    collection = "" if asked.collections else await here.collection(options.collection)
-    digest = cursors.digest(
-        {
-            **options.model_dump(mode="json", exclude={"image"} if isinstance(options, ImageSearchForm) else None),
-            "picture": getattr(request.state, "picture_digest", ""),
-            "collection": collection,
-        }
-    )
-    place = cursors.read(options.cursor, digest)
     query = replace(
         asked,
-        collection=collection,
+        collection=options.collection,
         target=options.target,
-        # One more tells whether there is another page.
-        limit=min(MAX_LIMIT, place.given + options.limit + 1),
+        limit=options.limit,
         candidates=options.candidates,
         rerank=options.rerank,
         where=tree.compiled() if tree else None,
@@ -125,17 +109,15 @@ async def _answer(
         facet_scope=options.facet_scope,
     )
     try:
-        answer, _ = await here.search(query)
+        page = await search_page(context(request), query, options.cursor)
     except InvalidFilter as error:
         raise _placed(error, tree) from error
-    rest = place.rest(answer.hits)
-    page = rest[: options.limit]
-    stages = {**({"decode": 1000 * (decoded - start)} if pictured else {}), **answer.stages}
+    stages = {**({"decode": 1000 * (decoded - start)} if pictured else {}), **page.answer.stages}
     took = 1000 * (time.perf_counter() - start)
     timing = ", ".join(f"{name};dur={value:.1f}" for name, value in [*stages.items(), ("total", took)])
-    body: dict[str, Any] = answer_json(replace(answer, hits=tuple(page)), collection, stages, took)
-    if len(rest) > len(page) > 0:
-        body["next_cursor"] = cursors.write(place.after(page), digest)
+    body = answer_json(page.answer, page.collection, stages, took)
+    if page.next_cursor:
+        body["next_cursor"] = page.next_cursor
     return JSONResponse(body, headers={"Server-Timing": timing})
 
 

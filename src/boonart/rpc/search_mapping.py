@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from boonart.dates import overlapping
 from boonart.errors import InvalidFilter, InvalidQuery, InvalidRequest
 from boonart.ports import CollectionInfo
 from boonart.rpc import mapping
@@ -206,6 +207,8 @@ def from_filter(message: search_pb2.Filter, *, depth: int = 0) -> Filter:
             return Exists(message.exists.field)
         case "words":
             return Words(message.words.field, message.words.text)
+        case "date":
+            return _from_dates(message.date)
         case "all":
             return And(tuple(from_filter(part, depth=depth + 1) for part in message.all.filters))
         case "any":
@@ -213,6 +216,16 @@ def from_filter(message: search_pb2.Filter, *, depth: int = 0) -> Filter:
         case "not":
             return Not(from_filter(getattr(message, "not"), depth=depth + 1))
     raise InvalidFilter("The filter has no condition.", hint="Leave it out for all works.", field="where")
+
+
+def _from_dates(message: search_pb2.DateFilter) -> Filter:
+    try:
+        return overlapping(
+            message.earliest if message.HasField("earliest") else None,
+            message.latest if message.HasField("latest") else None,
+        )
+    except InvalidFilter as error:
+        raise InvalidFilter(error.message, hint=error.hint, field="where") from error
 
 
 def to_value(value: Scalar) -> search_pb2.Value:
@@ -356,8 +369,13 @@ def from_hit(message: search_pb2.Hit) -> Hit:
     )
 
 
-def to_search_response(answer: Answer) -> search_pb2.SearchResponse:
-    """An answer as a message."""
+def to_search_response(answer: Answer, *, collection: str = "", next_cursor: str = "") -> search_pb2.SearchResponse:
+    """An answer as a message.
+
+    Args:
+        collection: what was searched; "" for several.
+        next_cursor: for the next page, or "".
+    """
     return search_pb2.SearchResponse(
         hits=[to_hit(hit) for hit in answer.hits],
         target=TARGETS[answer.target],
@@ -372,6 +390,8 @@ def to_search_response(answer: Answer) -> search_pb2.SearchResponse:
             )
             for name, counts in answer.facets.items()
         ],
+        next_cursor=next_cursor,
+        collection=collection,
     )
 
 

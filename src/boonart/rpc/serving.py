@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -64,6 +64,12 @@ class Guard(grpc.aio.ServerInterceptor):
         if (refusal := self._refusal(headers)) is not None:
             return _refusing(*refusal)
         behaviour: Any = handler.unary_unary
+        if behaviour is None and handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._guarded_stream(method, headers, handler.unary_stream),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
         if behaviour is None:
             return handler
         return grpc.unary_unary_rpc_method_handler(
@@ -113,6 +119,23 @@ class Guard(grpc.aio.ServerInterceptor):
                     # What went wrong inside is for the log: a trace in the answer would tell too much and too long.
                     hint = f"Its log says why, under trace {trace_id() or 'unknown'}."
                     await abort(context, BoonArtError("The server failed at this call.", hint=hint))
+
+        return guarded
+
+    def _guarded_stream(self, method: str, headers: dict[str, str], behaviour: Any) -> Any:
+        """The same for a method that answers with a stream."""
+        failed = object()
+
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            # Each answer is waited for inside the guard, so that its errors are told like those of any other call.
+            answers = behaviour(request, context)
+
+            async def following(_request: Any, _context: Context) -> Any:
+                return await anext(answers, failed)
+
+            step = self._guarded(method, headers, following)
+            while (answer := await step(request, context)) is not failed:
+                yield answer
 
         return guarded
 

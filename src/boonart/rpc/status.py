@@ -36,6 +36,8 @@ STATUS: dict[type[BoonArtError], grpc.StatusCode] = {
     errors.CollectionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.WorkNotFound: grpc.StatusCode.NOT_FOUND,
     errors.CollectionExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
     errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.SourceError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RecordError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -48,6 +50,7 @@ STATUS: dict[type[BoonArtError], grpc.StatusCode] = {
     errors.IndexCorrupt: grpc.StatusCode.DATA_LOSS,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }

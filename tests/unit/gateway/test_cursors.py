@@ -1,13 +1,15 @@
 """Where a list of hits goes on."""
 
 import base64
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from boonart.errors import InvalidQuery
-from boonart.works import Hit, Work
+from boonart.works import Hit, Picture, Query, QueryPart, Work
 from boonart_services.gateway.cursors import Cursor, digest, read, write
 
 HITS = [Hit(rank, Work(id_), 1.0, 1.0, collection="c") for rank, id_ in enumerate("abcdef", start=1)]
@@ -52,8 +54,28 @@ def test_an_altered_cursor_is_refused() -> None:
 
 
 def test_a_cursor_belongs_to_its_request_and_not_to_its_length() -> None:
-    mine = digest({"text": "a", "limit": 5, "cursor": ""})
-    assert digest({"text": "a", "limit": 7, "cursor": "x"}) == mine
-    other = digest({"text": "b", "limit": 5, "cursor": ""})
+    mine = digest(Query("c", text="a", limit=5))
+    assert digest(Query("c", text="a", limit=7)) == mine
+    other = digest(Query("c", text="b", limit=5))
     with pytest.raises(InvalidQuery, match="another request"):
         read(write(Cursor(1, ("c", "a")), mine), other)
+
+
+def test_everything_that_changes_the_list_changes_the_digest() -> None:
+    def of(shade: int) -> Picture:
+        return Picture(np.full((2, 2, 3), shade, dtype=np.uint8), (2, 2), "PNG")
+
+    queries = [
+        Query("c", text="a"),
+        Query("d", text="a"),
+        Query("c", work_id="a"),
+        Query("c", text="a", diversity=0.5),
+        Query("c", picture=of(1)),
+        Query("c", picture=of(2)),
+        Query("c", parts=(QueryPart(picture=of(1)), QueryPart("a"))),
+        Query("c", parts=(QueryPart(picture=of(2)), QueryPart("a"))),
+        Query("c", parts=(QueryPart(picture=of(2)), QueryPart("a", weight=-1.0))),
+        Query("c", text="half a character: \ud800"),
+    ]
+    assert len({digest(query) for query in queries}) == len(queries)
+    assert [digest(replace(query)) for query in queries] == [digest(query) for query in queries]

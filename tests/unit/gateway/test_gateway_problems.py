@@ -30,7 +30,8 @@ def test_every_error_has_a_kind_of_its_own_or_its_parents(error: type[errors.Boo
 def test_the_callers_faults_are_4xx_and_ours_are_5xx() -> None:
     for error, kind in KINDS.items():
         theirs = issubclass(error, errors.InvalidRequest | errors.NotFound | errors.CollectionExists)
-        theirs = theirs or error in {errors.Overloaded, errors.ModelMismatch}
+        theirs = theirs or issubclass(error, errors.Overloaded | errors.Unauthenticated | errors.Forbidden)
+        theirs = theirs or error is errors.ModelMismatch
         assert (400 <= kind.status < 500) == theirs, kind
 
 

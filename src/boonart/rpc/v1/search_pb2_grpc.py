@@ -27,8 +27,12 @@ if _version_not_supported:
 
 
 class SearchServiceStub:
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     def __init__(self, channel):
@@ -57,11 +61,60 @@ class SearchServiceStub:
                 request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsResponse.FromString,
                 _registered_method=True)
+        self.GetCollection = channel.unary_unary(
+                '/boonart.v1.SearchService/GetCollection',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionResponse.FromString,
+                _registered_method=True)
+        self.CreateCollection = channel.unary_unary(
+                '/boonart.v1.SearchService/CreateCollection',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionResponse.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/boonart.v1.SearchService/DeleteCollection',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionResponse.FromString,
+                _registered_method=True)
+        self.UpsertWorks = channel.unary_unary(
+                '/boonart.v1.SearchService/UpsertWorks',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksResponse.FromString,
+                _registered_method=True)
+        self.DeleteWorks = channel.unary_unary(
+                '/boonart.v1.SearchService/DeleteWorks',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksResponse.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/boonart.v1.SearchService/ListJobs',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.GetJob = channel.unary_unary(
+                '/boonart.v1.SearchService/GetJob',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobResponse.FromString,
+                _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/boonart.v1.SearchService/CancelJob',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.FollowJob = channel.unary_stream(
+                '/boonart.v1.SearchService/FollowJob',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     def Search(self, request, context):
@@ -92,6 +145,70 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCollection(self, request, context):
+        """One collection in full.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCollection(self, request, context):
+        """Make an empty collection for the models that this server runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Delete a collection with its works and pictures, for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertWorks(self, request, context):
+        """Add works or replace those of the same id; a work that is stored as it is costs nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWorks(self, request, context):
+        """Delete works by their ids; unknown ones are passed over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """All jobs that this server remembers, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJob(self, request, context):
+        """A job, as it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """Stop a job. Works that are stored stay; a job that is over stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowJob(self, request, context):
+        """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
+        what is remembered gets one event "resync".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +232,51 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsRequest.FromString,
                     response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsResponse.SerializeToString,
             ),
+            'GetCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCollection,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionResponse.SerializeToString,
+            ),
+            'CreateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCollection,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionResponse.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionResponse.SerializeToString,
+            ),
+            'UpsertWorks': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertWorks,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksResponse.SerializeToString,
+            ),
+            'DeleteWorks': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWorks,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'GetJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJob,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobResponse.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'FollowJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.FollowJob,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'boonart.v1.SearchService', rpc_method_handlers)
@@ -124,8 +286,12 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     @staticmethod
@@ -226,6 +392,249 @@ class SearchService:
             '/boonart.v1.SearchService/ListCollections',
             boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsRequest.SerializeToString,
             boonart_dot_rpc_dot_v1_dot_search__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetCollection',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/CreateCollection',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.CreateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/DeleteCollection',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertWorks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/UpsertWorks',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.UpsertWorksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWorks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/DeleteWorks',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.DeleteWorksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/ListJobs',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetJob',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/CancelJob',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/boonart.v1.SearchService/FollowJob',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

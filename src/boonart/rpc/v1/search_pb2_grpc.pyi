@@ -28,8 +28,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     @_typing.overload
@@ -44,11 +48,35 @@ class SearchServiceStub:
     """A work's picture as it is shown."""
     ListCollections: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListCollectionsRequest, _search_pb2.ListCollectionsResponse]
     """All collections."""
+    GetCollection: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetCollectionRequest, _search_pb2.GetCollectionResponse]
+    """One collection in full."""
+    CreateCollection: _grpc.UnaryUnaryMultiCallable[_search_pb2.CreateCollectionRequest, _search_pb2.CreateCollectionResponse]
+    """Make an empty collection for the models that this server runs."""
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_search_pb2.DeleteCollectionRequest, _search_pb2.DeleteCollectionResponse]
+    """Delete a collection with its works and pictures, for good."""
+    UpsertWorks: _grpc.UnaryUnaryMultiCallable[_search_pb2.UpsertWorksRequest, _search_pb2.UpsertWorksResponse]
+    """Add works or replace those of the same id; a work that is stored as it is costs nothing."""
+    DeleteWorks: _grpc.UnaryUnaryMultiCallable[_search_pb2.DeleteWorksRequest, _search_pb2.DeleteWorksResponse]
+    """Delete works by their ids; unknown ones are passed over."""
+    ListJobs: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListJobsRequest, _search_pb2.ListJobsResponse]
+    """All jobs that this server remembers, the newest first."""
+    GetJob: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetJobRequest, _search_pb2.GetJobResponse]
+    """A job, as it stands."""
+    CancelJob: _grpc.UnaryUnaryMultiCallable[_search_pb2.CancelJobRequest, _search_pb2.CancelJobResponse]
+    """Stop a job. Works that are stored stay; a job that is over stays as it is."""
+    FollowJob: _grpc.UnaryStreamMultiCallable[_search_pb2.FollowJobRequest, _search_pb2.FollowJobResponse]
+    """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
+    what is remembered gets one event "resync".
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -60,10 +88,34 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """A work's picture as it is shown."""
     ListCollections: _aio.UnaryUnaryMultiCallable[_search_pb2.ListCollectionsRequest, _search_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """All collections."""
+    GetCollection: _aio.UnaryUnaryMultiCallable[_search_pb2.GetCollectionRequest, _search_pb2.GetCollectionResponse]  # type: ignore[assignment]
+    """One collection in full."""
+    CreateCollection: _aio.UnaryUnaryMultiCallable[_search_pb2.CreateCollectionRequest, _search_pb2.CreateCollectionResponse]  # type: ignore[assignment]
+    """Make an empty collection for the models that this server runs."""
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_search_pb2.DeleteCollectionRequest, _search_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
+    """Delete a collection with its works and pictures, for good."""
+    UpsertWorks: _aio.UnaryUnaryMultiCallable[_search_pb2.UpsertWorksRequest, _search_pb2.UpsertWorksResponse]  # type: ignore[assignment]
+    """Add works or replace those of the same id; a work that is stored as it is costs nothing."""
+    DeleteWorks: _aio.UnaryUnaryMultiCallable[_search_pb2.DeleteWorksRequest, _search_pb2.DeleteWorksResponse]  # type: ignore[assignment]
+    """Delete works by their ids; unknown ones are passed over."""
+    ListJobs: _aio.UnaryUnaryMultiCallable[_search_pb2.ListJobsRequest, _search_pb2.ListJobsResponse]  # type: ignore[assignment]
+    """All jobs that this server remembers, the newest first."""
+    GetJob: _aio.UnaryUnaryMultiCallable[_search_pb2.GetJobRequest, _search_pb2.GetJobResponse]  # type: ignore[assignment]
+    """A job, as it stands."""
+    CancelJob: _aio.UnaryUnaryMultiCallable[_search_pb2.CancelJobRequest, _search_pb2.CancelJobResponse]  # type: ignore[assignment]
+    """Stop a job. Works that are stored stay; a job that is over stays as it is."""
+    FollowJob: _aio.UnaryStreamMultiCallable[_search_pb2.FollowJobRequest, _search_pb2.FollowJobResponse]  # type: ignore[assignment]
+    """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
+    what is remembered gets one event "resync".
+    """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE (RetryInfo
-    says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED.
+    """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
+    (RetryInfo says when to try again), DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED.
+
+    API keys travel in the metadata `authorization: Bearer KEY` or `x-api-key: KEY` and reach as far as over REST: scope
+    search for what reads, write for works and jobs, admin for making and deleting collections. Where the server has a
+    token file, its token is what `authorization` carries, and opens everything; a key then goes into `x-api-key`.
     """
 
     @_abc_1.abstractmethod
@@ -97,5 +149,79 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.ListCollectionsResponse, _abc.Awaitable[_search_pb2.ListCollectionsResponse]]:
         """All collections."""
+
+    @_abc_1.abstractmethod
+    def GetCollection(
+        self,
+        request: _search_pb2.GetCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetCollectionResponse, _abc.Awaitable[_search_pb2.GetCollectionResponse]]:
+        """One collection in full."""
+
+    @_abc_1.abstractmethod
+    def CreateCollection(
+        self,
+        request: _search_pb2.CreateCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.CreateCollectionResponse, _abc.Awaitable[_search_pb2.CreateCollectionResponse]]:
+        """Make an empty collection for the models that this server runs."""
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _search_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.DeleteCollectionResponse, _abc.Awaitable[_search_pb2.DeleteCollectionResponse]]:
+        """Delete a collection with its works and pictures, for good."""
+
+    @_abc_1.abstractmethod
+    def UpsertWorks(
+        self,
+        request: _search_pb2.UpsertWorksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.UpsertWorksResponse, _abc.Awaitable[_search_pb2.UpsertWorksResponse]]:
+        """Add works or replace those of the same id; a work that is stored as it is costs nothing."""
+
+    @_abc_1.abstractmethod
+    def DeleteWorks(
+        self,
+        request: _search_pb2.DeleteWorksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.DeleteWorksResponse, _abc.Awaitable[_search_pb2.DeleteWorksResponse]]:
+        """Delete works by their ids; unknown ones are passed over."""
+
+    @_abc_1.abstractmethod
+    def ListJobs(
+        self,
+        request: _search_pb2.ListJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.ListJobsResponse, _abc.Awaitable[_search_pb2.ListJobsResponse]]:
+        """All jobs that this server remembers, the newest first."""
+
+    @_abc_1.abstractmethod
+    def GetJob(
+        self,
+        request: _search_pb2.GetJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetJobResponse, _abc.Awaitable[_search_pb2.GetJobResponse]]:
+        """A job, as it stands."""
+
+    @_abc_1.abstractmethod
+    def CancelJob(
+        self,
+        request: _search_pb2.CancelJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.CancelJobResponse, _abc.Awaitable[_search_pb2.CancelJobResponse]]:
+        """Stop a job. Works that are stored stay; a job that is over stays as it is."""
+
+    @_abc_1.abstractmethod
+    def FollowJob(
+        self,
+        request: _search_pb2.FollowJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_search_pb2.FollowJobResponse], _abc.AsyncIterator[_search_pb2.FollowJobResponse]]:
+        """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
+        what is remembered gets one event "resync".
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
