@@ -17,7 +17,7 @@ from boonart.training.vitr_dev import DevSets, full_lists, twin_parts
 from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
-from boonart.training.vitr_sources import Source, altered_view, read_source, scene_pictures
+from boonart.training.vitr_sources import Source, altered_view, hard_scene_pictures, read_source, scene_pictures
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
@@ -32,6 +32,7 @@ class VitrData:
     Attributes:
         paths: of captioned pictures, see `vitr_sources.read_source`.
         scenes: how many generated scenes to train on beside them.
+        hard_scenes: how many more to look through for the kinds of relation that are hard.
         dev_scenes: how many to choose by.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
@@ -41,6 +42,7 @@ class VitrData:
     paths: tuple[Path, ...]
     cache: Path
     scenes: int = 0
+    hard_scenes: int = 0
     dev_scenes: int = 0
     seed: int = 0
     views: int = 2
@@ -130,6 +132,8 @@ def training_sets(
     if data.scenes:
         scenes = scene_pictures(data.seed, data.scenes, "train")
         sets.append(encode(f"scenes-train-{data.seed}", scenes))
+    if data.hard_scenes and (hard := hard_scene_pictures(data.seed, data.scenes, data.hard_scenes)):
+        sets.append(encode(f"scenes-hard-{data.seed}", hard))
     return sets
 
 

@@ -19,6 +19,9 @@ from boonart.training.encoder_features import altered
 from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
 
+HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding"})
+"""Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -177,6 +180,15 @@ def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
     for number, group in enumerate(training_groups(seed, count, Split(split))):
         pictures += _scene_group(group, number)
     return pictures
+
+
+def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPicture]:
+    """Of the `count` scenes that follow the first `first` of the train split, those of the kinds that are hard.
+
+    Colours, sizes, what hides what and who holds what need more lessons than left and right.
+    """
+    known = len(scene_pictures(seed, first, "train"))  # a last twin is not left out
+    return [picture for picture in scene_pictures(seed, first + count, "train")[known:] if picture.kind in HARD_KINDS]
 
 
 def _scene_group(group: Any, number: int) -> list[TrainingPicture]:

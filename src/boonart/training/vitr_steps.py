@@ -42,6 +42,9 @@ class StepOptions:
         lists: weight of the loss on lists of candidates, by the role tokens beside the grounding score.
         twins: weight of the loss on twins, by the role tokens alone.
         exchanged: weight of the same loss on exchanged sentences of pictures without a twin.
+        centring: weight of what keeps role scores about zero: the mean of a true pair and its counterpart, and
+            the score of pairs that have nothing to do with each other. Else each text and each picture gets an
+            offset of its own, which says nothing and hides what the score says.
         token_dropout: of the encoder's features.
         word_dropout, region_dropout: share of words and of regions that are blanked.
         score_scale: what a grounding score is multiplied with to be a logit.
@@ -54,6 +57,7 @@ class StepOptions:
     lists: float = 1.0
     twins: float = 1.0
     exchanged: float = 0.0
+    centring: float = 0.0
     token_dropout: float = 0.1
     word_dropout: float = 0.1
     region_dropout: float = 0.1
@@ -62,7 +66,7 @@ class StepOptions:
 
 
 def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) -> dict[str, Tensor]:
-    """Losses of the role-aware head: "grounding", "role", "twins", "exchanged"; their sum is what is minimised.
+    """Losses of the role-aware head: "grounding", "role", "twins", "exchanged", "centring"; their sum is minimised.
 
     Twins have a loss of their own, in which nothing but the relation counts: in one list with all the other
     negatives the head needs many times as long to find it.
@@ -103,6 +107,8 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
         there = valid[:, -1]
         wrong = functional.softplus(alone[:, -1] - alone[:, 0]) * there
         losses["exchanged"] = options.exchanged * wrong.sum() / there.sum().clamp(min=1)
+    if options.centring:
+        losses["centring"] = options.centring * _offsets(alone, valid, by_picture)
     return losses
 
 
@@ -117,6 +123,17 @@ def _twin_loss(role: Tensor, has_twin: Tensor, by_picture: Tensor) -> Tensor:
     true, other_picture, other_text = role[:, 0], role[:, first - 1], role[:, -2]
     wrong = functional.softplus(other_picture - true) + functional.softplus(other_text - true)
     return 0.5 * (wrong * has_twin).sum() / has_twin.sum().clamp(min=1)
+
+
+def _offsets(role: Tensor, valid: Tensor, by_picture: Tensor) -> Tensor:
+    """How far from zero scores lie: those of strangers, and the means of a true pair and each counterpart."""
+    first = int(by_picture.nonzero()[0, 0])
+    counterpart = torch.zeros_like(by_picture)
+    counterpart[[first - 1, -2, -1]] = True
+    middle = torch.where(counterpart, 0.5 * (role + role[:, :1]), role)
+    counted = valid.clone()
+    counted[:, 0] = False
+    return middle.masked_fill(~counted, 0.0).square().sum() / counted.sum().clamp(min=1)
 
 
 def candidate_pairs(matrix: Tensor, batch: PairBatch, options: StepOptions) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ from vitr_toys import SquareEncoder, scene, twins
 
 from boonart.training.vitr_batches import BatchSampler, padded_texts
 from boonart.training.vitr_features import encode_training_set
-from boonart.training.vitr_steps import StepOptions, candidate_pairs, role_loss
+from boonart.training.vitr_steps import StepOptions, _offsets, candidate_pairs, role_loss
 from boonart.vitr.config import VitrConfig
 from boonart.vitr.model import RelationNetwork
 
@@ -96,3 +96,31 @@ def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
         assert [name for name in ("twins", "exchanged") if losses[name].item() > 0] == [expected]
         only = role_loss(network, batch, replace(options, grounding=0.0, twins=0.0, exchanged=0.0, lists=1.0))
         assert set(only) == {"role"}
+
+
+def test_offsets_are_what_strangers_score_and_where_a_pair_and_its_counterpart_meet():
+    # the true pair, a stranger by the text, the twin's picture; a stranger by the picture, the twin's text, a false one
+    by_picture = torch.tensor([False, False, False, True, True, True])
+    valid = torch.tensor([[True, True, True, True, True, False]])
+    centred = torch.tensor([[3.0, 0.0, -3.0, 0.0, -3.0, 99.0]])
+    assert _offsets(centred, valid, by_picture).item() == 0
+    assert _offsets(centred + 2, valid, by_picture).item() == 4  # each of the four lies 2 off
+
+
+def test_centring_pulls_offsets_to_zero(tmp_path):
+    torch.manual_seed(0)
+    features = toys(tmp_path)
+    batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
+    sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
+    network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+    torch.nn.init.constant_(network.role.score.bias, 5.0)
+    only = StepOptions(hard_negatives=1, grounding=0.0, lists=0.0, twins=0.0, centring=1.0)
+    optimiser = torch.optim.Adam(network.role.parameters(), lr=0.03)
+    found = []
+    for _ in range(40):
+        (loss,) = role_loss(network, batch, only).values()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(loss.item())
+    assert found[0] > 10 > 1 > found[-1]

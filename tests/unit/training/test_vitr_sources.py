@@ -8,7 +8,13 @@ from PIL import Image
 
 from boonart.encoders.starter_network import PICTURE_SIZE
 from boonart.errors import SourceError
-from boonart.training.vitr_sources import altered_view, read_source, scene_pictures
+from boonart.training.vitr_sources import (
+    HARD_KINDS,
+    altered_view,
+    hard_scene_pictures,
+    read_source,
+    scene_pictures,
+)
 
 
 def picture(file, pixels=None):
@@ -130,3 +136,11 @@ def test_crops_are_the_same_every_time():
     first, again = (altered_view(pictures, 2, 0)[0].load().pixels for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, altered_view(pictures, 3, 0)[0].load().pixels)
+
+
+def test_hard_scenes_are_further_scenes_of_the_hard_kinds():
+    first = {picture.captions for picture in scene_pictures(3, 12, "train")}
+    hard = hard_scene_pictures(3, 12, 60)
+    assert 5 < len(hard) < 40
+    assert {picture.kind for picture in hard} <= HARD_KINDS
+    assert not {picture.captions for picture in hard} & first

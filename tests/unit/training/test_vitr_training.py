@@ -127,4 +127,16 @@ def test_the_presets_are_what_they_say():
     assert (paper.rate, paper.weight_decay, paper.batch, paper.passes) == (4e-4, 1e-4, 256, 30)
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
-    assert [stage.head for stage in starter_preset().stages] == [Head.ROLE, Head.ROLE, Head.VITR]
+    joint, published = starter_preset().stages
+    assert (joint.head, published.head) == (Head.ROLE, Head.VITR)
+    assert published.freeze_projections
+
+
+def test_sets_of_twins_are_trained_by_options_of_their_own(toys, tmp_path):
+    alone = StepOptions(hard_negatives=0, lists=0.0)
+    stage = Stage(Head.ROLE, passes=1, batch=4, options=alone, twin_options=replace(alone, grounding=0.0))
+    seen = []
+    train_stages(
+        network(), VitrTraining((stage,)), [toys], DevSets(scenes=toys), tmp_path, progress=lambda r: seen.append(r)
+    )
+    assert {name for report in seen for name in report.losses} == {"twins"}
