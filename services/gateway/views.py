@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from boonart.dates import parse_years
 from boonart.ports import CollectionInfo
-from boonart.works import Answer, Hit, Mode, Ranker, Target, Work
+from boonart.works import Answer, Candidate, Hit, Mode, Ranker, Target, Work
 from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import EVERYWHERE, MOST_SHOWN, PAGE_SIZE, STEPS, Asked, Part, weight_of
 from boonart_services.gateway.examples import EXAMPLES
@@ -139,6 +139,7 @@ class View:
     hint: str = ""
     kind: str = ""
     examples: tuple[str, ...] = EXAMPLES
+    paintings: Sequence[Tile] = ()
     facets: Sequence[Facet] = ()
     has_reranker: bool = False
 
@@ -245,6 +246,14 @@ def to_results(answer: Answer, asked: Asked, collection: str, milliseconds: floa
     )
 
 
+def to_tiles(candidates: Sequence[Candidate], collection: str) -> list[Tile]:
+    """Works that nobody searched for, as tiles."""
+    return [
+        _tile(Hit(rank, found.work, 0.0, 0.0, found.picture), Asked(), collection, 0)
+        for rank, found in enumerate(candidates, start=1)
+    ]
+
+
 def _by_date(hits: Sequence[Hit]) -> list[Hit]:
     """The hits from the oldest to the newest, those without a date at the end, ranked anew."""
 
@@ -266,11 +275,11 @@ def _why(hit: Hit, asked: Asked, collection: str) -> str:
 def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
     collection = hit.collection or collection
     source = hit.work.source_url
-    own = {"id": hit.work.id, "collection": collection, "from": asked.address()}
+    own = {"id": hit.work.id, "collection": collection, "from": asked.address() if asked else ""}
     return Tile(
         rank=hit.rank,
         work=hit.work,
-        address="/work?" + urlencode(own),
+        address="/work?" + urlencode({name: value for name, value in own.items() if value}),
         # An address out of a record: nothing but the web, or it could run a script.
         source=source if source.startswith(("https://", "http://")) else "",
         similar="/?" + urlencode({"like": hit.work.id, "collection": collection}),

@@ -23,11 +23,11 @@ from boonart.errors import BoonArtError, InvalidQuery
 from boonart.search.queries import MAX_COLLECTIONS
 from boonart_services.gateway.asked import EVERYWHERE, Asked, compiled
 from boonart_services.gateway.context import Context, context
-from boonart_services.gateway.examples import Examples
+from boonart_services.gateway.examples import Openings
 from boonart_services.gateway.page_facets import Facet, facets_of, fields_of
 from boonart_services.gateway.problems import Kind, kind_of
 from boonart_services.gateway.texts import COOKIE, COOKIE_SECONDS, MIRRORED, chosen, languages
-from boonart_services.gateway.views import View, to_results, usual_mode
+from boonart_services.gateway.views import View, to_results, to_tiles, usual_mode
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
@@ -69,7 +69,7 @@ def install(app: FastAPI) -> None:
     templates.env.globals["static"] = lambda name: f"/static/{name}?v={assets.version}"
     app.state.templates = templates
     app.state.error_page = error_page
-    app.state.examples = Examples()
+    app.state.openings = Openings()
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -97,8 +97,7 @@ async def index(
         if asked:
             await search(here, view, facets=only != "new")
         else:
-            info = next((info for info in view.collections if info.name == view.collection), None)
-            view.examples = await request.app.state.examples.of(here.wired().index, info)
+            await _open(request, view)
     except BoonArtError as error:
         status = kind_of(error).status
         view.error, view.hint, view.kind = error.message, error.hint, kind_of(error).code
@@ -183,6 +182,16 @@ async def service_worker() -> Response:
 def error_page(request: Request, kind: Kind, detail: str) -> Response:
     """An error that has no page of its own."""
     return show(request, View(Asked(), error=detail or kind.title, kind=kind.code), kind.status)
+
+
+async def _open(request: Request, view: View) -> None:
+    """Put what the first view offers into the view: of the collection meant, or of the largest."""
+    named = [info for info in view.collections if info.name == view.collection]
+    info = max(named or view.collections, key=lambda info: info.count, default=None)
+    opening = await request.app.state.openings.of(context(request).wired().index, info)
+    view.examples = opening.examples
+    if info is not None:
+        view.paintings = to_tiles(opening.paintings, info.name)
 
 
 async def search(here: Context, view: View, *, facets: bool = True) -> None:
