@@ -31,7 +31,7 @@ def fit_mixture(
     """Weights that put the right candidates first, and the calibration of their sum.
 
     First the weights that make the right candidates likeliest, then, around them, those with the highest sum of
-    recalls on the same lists; then a logistic curve through all candidates, those of generated scenes among them:
+    recalls on the same lists; then a logistic curve through all candidates. Generated scenes count in all three:
     what a score is worth among photographs alone says little about paintings.
 
     Args:
@@ -42,11 +42,11 @@ def fit_mixture(
         twin_share: how much the twins count beside the lists.
     """
     names = PARTS[ranker]
-    weights = _likeliest(names, lists, twins, twin_share)
-    weights = _best_recalls(weights, lists, twins)
-    all_lists = [lists] if painted is None else [lists, painted]
-    scores = np.concatenate([mixed(some.parts, weights).ravel() for some in all_lists])
-    slope, offset = calibrate(scores, np.concatenate([some.right.ravel() for some in all_lists]))
+    both = [lists] if painted is None else [lists, painted]
+    weights = _likeliest(names, both, twins, twin_share)
+    weights = _best_recalls(weights, both, twins)
+    scores = np.concatenate([mixed(some.parts, weights).ravel() for some in both])
+    slope, offset = calibrate(scores, np.concatenate([some.right.ravel() for some in both]))
     return Mixture(weights, slope, offset)
 
 
@@ -66,28 +66,37 @@ def calibrate(scores: Float32Array, right: npt.NDArray[np.bool_]) -> tuple[float
     return slope / spread, offset - slope * mean / spread
 
 
-def _likeliest(names: Sequence[str], lists: CandidateLists, twins: Parts | None, twin_share: float) -> dict[str, float]:
-    usable = lists.right.any(axis=1)
-    stacked = torch.from_numpy(np.stack([lists.parts[name][usable] for name in names], axis=2)).double()
-    right = torch.from_numpy(lists.right[usable])
+def _likeliest(
+    names: Sequence[str], lists: Sequence[CandidateLists], twins: Parts | None, twin_share: float
+) -> dict[str, float]:
+    usable = [some.right.any(axis=1) for some in lists]
+    stacked = [
+        torch.from_numpy(np.stack([some.parts[name][rows] for name in names], axis=2)).double()
+        for some, rows in zip(lists, usable, strict=True)
+    ]
+    right = [torch.from_numpy(some.right[rows]) for some, rows in zip(lists, usable, strict=True)]
     paired = None if twins is None else torch.from_numpy(np.stack([twins[name] for name in names], axis=2)).double()
-    scale = stacked.std(dim=(0, 1)).clamp(min=1e-6)
+    scale = stacked[0].std(dim=(0, 1)).clamp(min=1e-6)
     # Logarithms, so that no part counts against what it says.
     logs = torch.zeros(len(names), dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         weights = logs.exp() / scale
-        likelihood = torch.log_softmax(stacked @ weights, dim=1)
-        total = -torch.logsumexp(likelihood.masked_fill(~right, -torch.inf), dim=1).mean()
+        total = _RESTRAINT * logs.square().sum()
+        for parts, wanted in zip(stacked, right, strict=True):
+            likelihood = torch.log_softmax(parts @ weights, dim=1)
+            total = total - torch.logsumexp(likelihood.masked_fill(~wanted, -torch.inf), dim=1).mean()
         if paired is not None:
             total = total - twin_share * torch.log_softmax(paired @ weights, dim=1)[:, 0].mean()
-        return total + _RESTRAINT * logs.square().sum()
+        return total
 
     _minimise(logs, loss)
     return dict(zip(names, (logs.detach().exp() / scale).tolist(), strict=True))
 
 
-def _best_recalls(weights: Mapping[str, float], lists: CandidateLists, twins: Parts | None) -> dict[str, float]:
+def _best_recalls(
+    weights: Mapping[str, float], lists: Sequence[CandidateLists], twins: Parts | None
+) -> dict[str, float]:
     """Scale one weight after the other by what gives the highest sum of recalls."""
     best = dict(weights)
     for name in [*weights, *weights]:
@@ -96,8 +105,12 @@ def _best_recalls(weights: Mapping[str, float], lists: CandidateLists, twins: Pa
     return best
 
 
-def _worth(weights: Mapping[str, float], lists: CandidateLists, twins: Parts | None) -> float:
-    worth = sum(recalls(lists, mixed(lists.parts, weights)))
+def _worth(weights: Mapping[str, float], lists: Sequence[CandidateLists], twins: Parts | None) -> float:
+    """The recalls on photographs, half of those on scenes, and the share of twins that are told apart."""
+    shares = (1.0, 0.5)
+    worth = sum(
+        share * sum(recalls(some, mixed(some.parts, weights))) for share, some in zip(shares, lists, strict=False)
+    )
     if twins is not None:
         pairs = mixed(twins, weights)
         worth += 100.0 * float((pairs[:, 0] > pairs[:, 1]).mean())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from boonart.encoders.colours import COLOURS
 from boonart.errors import SourceError
 from boonart.ports import EncoderModel
 from boonart.training import vitr_features
@@ -85,6 +86,9 @@ def train_vitr(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(training.seed)
     network = RelationNetwork(config_for(encoder, paper_sizes=paper_sizes)).to(device)
+    if encoder.card.id.startswith("starter@"):
+        with torch.no_grad():
+            network.project_regions.weight[:, -COLOURS:] *= training.colours
     figures = train_stages(network, training, train, dev, out, progress=progress)
     mixtures = fit_mixtures(network, dev)
     card = ModelCard(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from boonart.training.vitr_fit import calibrate, fit_mixture
 from boonart.training.vitr_parts import CandidateLists, mixed, recalls
@@ -61,3 +62,19 @@ def test_recalls_by_hand():
     data = CandidateLists(np.zeros((2, 2), dtype=int), right, {})
     scores = np.array([[2.0, 1.0], [2.0, 1.0]], dtype=np.float32)
     assert recalls(data, scores) == (50.0, 100.0, 100.0)
+
+
+def test_scenes_count_in_the_weights_and_in_what_a_score_is_worth():
+    data = lists(np.random.default_rng(4), {"global": 2.0, "late": 0.3})
+    painted = lists(np.random.default_rng(5), {"global": 0.3, "late": 3.0})
+    alone, both = fit_mixture(Ranker.LATE, data, None), fit_mixture(Ranker.LATE, data, None, painted)
+
+    def share(weights):
+        return weights["late"] / weights["global"]
+
+    assert share(both.weights) > 1.5 * share(alone.weights)
+    score = mixed(painted.parts, both.weights)
+    stated = both.relevance(torch.from_numpy(score)).numpy()
+    first = np.take_along_axis(stated, score.argmax(axis=1)[:, None], axis=1).mean()
+    right = np.take_along_axis(painted.right, score.argmax(axis=1)[:, None], axis=1).mean()
+    assert first == pytest.approx(right, abs=0.15)
