@@ -172,8 +172,14 @@ class FeatureBank:
         """
         with self._lock:
             wanted = set(keys)
-            loose = {key: features for key, features in fetched.items() if not self._keep(key, features, spared=wanted)}
+            loose = {key: features for key, features in fetched.items() if not self._hold(key, features, wanted)}
             return self._collect(keys, content_hashes, loose, room or Room())
+
+    def keep(self, fetched: Mapping[FeatureKey, Features]) -> None:
+        """Keep what was fetched, as far as there is room."""
+        with self._lock:
+            for key, features in fetched.items():
+                self._hold(key, features, set(fetched))
 
     def clear(self) -> None:
         """Forget everything; the memory stays reserved."""
@@ -239,6 +245,13 @@ class FeatureBank:
         index = torch.tensor([page for _, entry in held for page in entry.pages], dtype=torch.long, device=self.device)
         tokens[torch.tensor(rows, dtype=torch.long, device=self.device)] = self._pages.index_select(0, index)
         return tokens.view(shape)
+
+    def _hold(self, key: FeatureKey, features: Features, spared: set[FeatureKey]) -> bool:
+        """Whether the features are held now."""
+        entry = self._entries.get(key)
+        return (entry is not None and entry.content_hash == features.content_hash) or self._keep(
+            key, features, spared=spared
+        )
 
     def _keep(self, key: FeatureKey, features: Features, *, spared: set[FeatureKey]) -> bool:
         """Store features, evicting others than `spared`; False where there is no room."""

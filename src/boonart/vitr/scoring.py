@@ -106,8 +106,13 @@ class VitrReranker:
             summary_size=2 * REGIONS + 1 if role is not None else 0,
         )
         self._room = Room()
-        # One pass at a time: it uses all cores by itself.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="reranker")
+        self._fetching: dict[FeatureKey, asyncio.Task[dict[FeatureKey, Features]]] = {}
+        # A query alone has all cores; several share them, each with its own, which wastes none on waiting for the
+        # others' threads. A GPU takes one after the other.
+        self._cores = torch.get_num_threads()
+        self._running = 0
+        workers = 1 if device.type == "cuda" else max(1, self._cores)
+        self._worker = ThreadPoolExecutor(workers, thread_name_prefix="reranker")
 
     @property
     def card(self) -> ModelCard:
@@ -151,14 +156,39 @@ class VitrReranker:
         hashes = [candidate.content_hash for candidate in request.candidates]
         fetched: dict[FeatureKey, Features] = {}
         if missing := self._bank.missing(keys, hashes):
-            point_ids = [keys[position].point_id for position in missing]
-            found = await self._source.features(request.collection, point_ids, side)
+            fetched = await self._features([keys[position] for position in missing])
             for position in missing:
-                if (features := found.get(keys[position].point_id)) is not None:
-                    self._check_features(features, keys[position])
-                    fetched[keys[position]] = features
+                if (features := fetched.get(keys[position])) is not None:
                     hashes[position] = features.content_hash
         return await self._run(self._score, request, ranker, keys, hashes, fetched)
+
+    async def _features(self, keys: Sequence[FeatureKey]) -> dict[FeatureKey, Features]:
+        """Features that the bank does not hold, of one collection and side.
+
+        What several queries ask for is fetched once. A query that gives up does not stop it: otherwise the first
+        ones after a start, who wait longest, would give up one after the other and leave the bank empty.
+        """
+        if new := [key for key in keys if key not in self._fetching]:
+            task = asyncio.create_task(self._fetch(new))
+            self._fetching.update(dict.fromkeys(new, task))
+            task.add_done_callback(lambda done: self._fetched(new, done))
+        tasks = {self._fetching[key] for key in keys}
+        found = await asyncio.gather(*(asyncio.shield(task) for task in tasks))
+        return {key: features for part in found for key, features in part.items()}
+
+    async def _fetch(self, keys: Sequence[FeatureKey]) -> dict[FeatureKey, Features]:
+        found = await self._source.features(keys[0].collection, [key.point_id for key in keys], keys[0].side)
+        fetched = {key: found[key.point_id] for key in keys if key.point_id in found}
+        for key, features in fetched.items():
+            self._check_features(features, key)
+        await self._run(self._bank.keep, fetched)
+        return fetched
+
+    def _fetched(self, keys: Sequence[FeatureKey], task: asyncio.Task[dict[FeatureKey, Features]]) -> None:
+        for key in keys:
+            self._fetching.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # seen: whoever waited was told, and nobody else has to be
 
     async def close(self) -> None:
         """Wait for the computation under way and release the bank."""
@@ -167,10 +197,19 @@ class VitrReranker:
 
     async def _run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         loop = asyncio.get_running_loop()
+        self._running += 1
         try:
-            return await loop.run_in_executor(self._worker, function, *arguments)
+            return await loop.run_in_executor(self._worker, self._compute, function, arguments)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("The reranker's device has no memory left.", hint=_OUT_OF_MEMORY_HINT) from error
+        finally:
+            self._running -= 1
+
+    def _compute(self, function: Callable[[*Arguments], Result], arguments: tuple[*Arguments]) -> Result:
+        """In a worker's thread."""
+        if self._cores > 1:
+            torch.set_num_threads(max(1, self._cores // max(1, self._running)))
+        return function(*arguments)
 
     @torch.inference_mode()
     def _prepare_images(self, images: Sequence[ImageEmbedding]) -> list[Float16Array]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import replace
 
@@ -217,3 +218,34 @@ async def test_closed_twice_is_closed(rng):
     ranks, _, _ = await gallery(FakeSource(), rng)
     await ranks.close()
     await ranks.close()
+
+
+async def test_a_query_that_gives_up_leaves_its_features_behind(rng):
+    source = FakeSource()
+    ranks, _, texts = await gallery(source, rng)
+    released, fetch = asyncio.Event(), source.features
+
+    async def slow(*arguments):
+        await released.wait()
+        return await fetch(*arguments)
+
+    source.features = slow
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await ranks.rerank(request(texts[1]))
+    waiting = [asyncio.create_task(ranks.rerank(request(texts[1]))) for _ in range(3)]
+    await asyncio.sleep(0)
+    released.set()
+    first, *others = await asyncio.gather(*waiting)
+    assert all(other == first for other in others)
+    assert sorted(source.asked) == ["0", "1", "2", "3", "4"]
+
+
+async def test_queries_beside_each_other_score_as_alone(rng):
+    ranks, images, texts = await gallery(FakeSource(), rng)
+    queries = [*texts, *images]
+    alone = [await ranks.rerank(request(query)) for query in queries]
+    together = await asyncio.gather(*(ranks.rerank(request(query)) for query in queries))
+    for one, other in zip(alone, together, strict=True):
+        assert [s.point_id for s in one] == [s.point_id for s in other]
+        assert [s.score for s in one] == pytest.approx([s.score for s in other], abs=1e-5)
