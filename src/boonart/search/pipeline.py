@@ -18,6 +18,7 @@ from boonart import observability
 from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable, WorkNotFound
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
+from boonart.search.combining import Part, rerank_parts
 from boonart.search.facets import count_facets
 from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly
 from boonart.search.ordering import cut, merge, to_hits, vary
@@ -72,10 +73,15 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class _Embedded:
-    """A query as vectors. `tokens` is None for an existing work, whose tokens are not stored."""
+    """A query as vectors.
+
+    Attributes:
+        vector: (D,), the direction to search in.
+        parts: what it is made of.
+    """
 
     vector: Float32Array
-    embedding: TextEmbedding | ImageEmbedding | None
+    parts: tuple[Part, ...]
 
 
 class Search:
@@ -152,11 +158,11 @@ class Search:
                 degraded = _only_if_named(query, "a keyword search compares no pictures")
         elif not found.candidates or query.rerank is Ranker.NONE:
             degraded = {}
-        elif not _can_rerank(query, target, embedded):
+        elif not any(part.comparable(target) for part in embedded.parts):
             degraded = _only_if_named(query, f"the ranker {query.rerank} compares texts with pictures and nothing else")
         elif has_features:
             with stages.measure("rerank"):
-                ranker, scores, degraded = await self._rerank(query, embedded, found.candidates)
+                ranker, scores, degraded = await self._rerank(query, target, embedded, found.candidates)
         elif not degraded:
             degraded = self._without_reranker(query)
         hits = to_hits(query, found, scores, exact)
@@ -206,9 +212,9 @@ class Search:
                 field="collection" if not has_features else "work_id",
             )
         embedded = await self._embed(query)
-        if not _can_rerank(query, target, embedded):
+        if query.rerank is Ranker.NONE or not embedded.parts[0].comparable(target):
             raise InvalidQuery("Only words and pictures are compared with each other.", field="target")
-        _, scores, degraded = await self._rerank(query, embedded, candidates)
+        _, scores, degraded = await self._rerank(query, target, embedded, candidates)
         if scores is None:
             raise Unavailable(degraded.get("rerank", "There is no reranker."))
         (hit,) = cut(query, to_hits(query, by_vector(candidates), scores))
@@ -258,19 +264,19 @@ class Search:
         parts = parts_of(query)
         embedded = await asyncio.gather(*(self._embed_part(query.collection, part, wording) for part in parts))
         if len(parts) == 1:
-            return embedded[0]
-        total = sum(part.weight * one.vector for part, one in zip(parts, embedded, strict=True))
+            return _Embedded(embedded[0].vector, tuple(embedded))
+        total = sum(part.weight * part.vector for part in embedded)
         vector = np.asarray(total, dtype=np.float32)
         length = float(np.linalg.norm(vector))
         if length < VANISHING:
             raise InvalidQuery(
                 "The parts of the query cancel each other out.", hint="Change their weights.", field="query"
             )
-        return _Embedded(vector / np.float32(length), None)
+        return _Embedded(vector / np.float32(length), tuple(embedded))
 
-    async def _embed_part(self, collection: str, part: QueryPart, unquoted: bool) -> _Embedded:
+    async def _embed_part(self, collection: str, part: QueryPart, unquoted: bool) -> Part:
         if part.work_id:
-            return _Embedded(await self._index.vector(collection, part.work_id, "image"), None)
+            return Part(await self._index.vector(collection, part.work_id, "image"), None, part.weight)
         encoded: Sequence[TextEmbedding | ImageEmbedding | BoonArtError]
         if part.picture is not None:
             encoded = await self._encoder.encode_images([part.picture])
@@ -279,7 +285,7 @@ class Search:
         embedding = encoded[0]
         if isinstance(embedding, BoonArtError):
             raise embedding
-        return _Embedded(embedding.global_vector, embedding)
+        return Part(embedding.global_vector, embedding, part.weight)
 
     async def _encode_text(self, text: str) -> Sequence[TextEmbedding | BoonArtError]:
         try:
@@ -330,21 +336,20 @@ class Search:
         return [*hits[:start], *vary(window, vectors, query.diversity), *hits[start + query.candidates :]]
 
     async def _rerank(
-        self, query: Query, embedded: _Embedded, candidates: Sequence[Candidate]
+        self, query: Query, target: Target, embedded: _Embedded, candidates: Sequence[Candidate]
     ) -> tuple[Ranker, dict[str, RerankScore] | None, Mapping[str, str]]:
         """The ranker used, its scores by point id, and what was degraded and why."""
-        if self._reranker is None or embedded.embedding is None:
+        if self._reranker is None:
             return Ranker.NONE, None, {}
-        request = RerankRequest(
-            collection=query.collection,
-            query=embedded.embedding,
-            candidates=candidates[: query.candidates],
-            ranker=query.rerank,
-            explain=query.explain,
-        )
+        window = candidates[: query.candidates]
+        first = embedded.parts[0].embedding
         try:
             async with asyncio.timeout(self._rerank_deadline):
-                scores = await self._reranker.rerank(request)
+                if len(embedded.parts) == 1 and first is not None:
+                    request = RerankRequest(query.collection, first, window, query.rerank, query.explain)
+                    scores = await self._reranker.rerank(request)
+                else:
+                    scores = await rerank_parts(self._reranker, self._index, query, target, embedded.parts, window)
         except TimeoutError:
             reason = f"the reranker did not answer within {self._rerank_deadline:g} s"
             logger.warning("answered without reranking: %s", reason)
@@ -359,11 +364,3 @@ class Search:
 def _only_if_named(query: Query, reason: str) -> dict[str, str]:
     """What is degraded where a ranker was asked for by name and cannot be used; nothing where none was."""
     return {"rerank": reason} if query.rerank in _NAMED else {}
-
-
-def _can_rerank(query: Query, target: Target, embedded: _Embedded) -> bool:
-    """The relation network compares a text with pictures or a picture with texts, nothing else."""
-    if query.rerank is Ranker.NONE or embedded.embedding is None:
-        return False
-    is_text = isinstance(embedded.embedding, TextEmbedding)
-    return is_text == (target is Target.WORKS)

@@ -11,12 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from page_support import free_port, gateway_process
 
 HERE = Path(__file__).parent
 TESTS = HERE.parents[1]
-OPERATIONS = 17
 pytestmark = pytest.mark.integration
 
 
@@ -27,6 +27,7 @@ def test_the_whole_interface_keeps_what_its_description_promises(tmp_path: Path)
     port = free_port()
     command = [sys.executable, str(TESTS / "page_gateway.py"), str(port), str(tmp_path / "home")]
     with gateway_process(command, port, tmp_path / "log", {}) as url:
+        paths = httpx.get(f"{url}/openapi.json").json()["paths"]
         run = subprocess.run(
             [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--checks", "all"],
             cwd=HERE,
@@ -36,7 +37,7 @@ def test_the_whole_interface_keeps_what_its_description_promises(tmp_path: Path)
             timeout=800,
         )
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
-    assert f"Tested: {OPERATIONS}" in run.stdout
+    assert f"Tested: {sum(map(len, paths.values()))}" in run.stdout
     made = re.search(r"(\d+) generated", run.stdout)
     assert made is not None
     assert int(made[1]) > 500

@@ -66,6 +66,9 @@ class FakeIndex:
             raise WorkNotFound("no such work")
         return np.ones(32, np.float32)
 
+    async def vectors(self, collection: str, work_ids: Sequence[str], name: str) -> dict[str, Float32Array]:
+        return {work_id: np.full(32, 32**-0.5, np.float32) for work_id in work_ids}
+
     async def get(self, collection: str, work_ids: list[str]) -> list[Candidate]:
         return [Candidate(f"p-{id_}", Work(id_)) for id_ in work_ids if id_ in IDS]
 
@@ -127,7 +130,8 @@ class House:
         self,
         reranker: FakeReranker | None = None,
         *,
-        deadline: float = 1.0,
+        deadline: float = 60.0,
+        encode_deadline: float = 60.0,
         encoder: BatchingEncoder | None = None,
         no_reranker: str = "",
     ) -> None:
@@ -139,7 +143,7 @@ class House:
             self.index,  # type: ignore[arg-type]
             reranker,  # type: ignore[arg-type]
             rerank_deadline=deadline,
-            encode_deadline=deadline,
+            encode_deadline=encode_deadline,
             no_reranker=no_reranker,
         )
 
@@ -215,7 +219,7 @@ def test_explanations_come_when_asked_for() -> None:
     ("reranker", "reason"),
     [
         (FakeReranker(Unavailable("the reranker is down")), "the reranker is down"),
-        (FakeReranker(delay=1.0), "did not answer within 0.05 s"),
+        (FakeReranker(delay=60.0), "did not answer within 0.05 s"),
         (FakeReranker(Overloaded("the reranker is full")), "the reranker is full"),
         (FakeReranker(InvalidRequest("it has no ranker 'role'")), "no ranker 'role'"),
         (FakeReranker(BoonArtError("The server failed at this call.")), "failed"),
@@ -237,7 +241,7 @@ def test_without_its_reranker_a_search_answers_in_global_order(reranker: FakeRer
     ],
 )
 def test_without_its_encoder_a_text_is_searched_by_its_words(encoder: dict[str, Any], reason: str) -> None:
-    house = House(FakeReranker(), deadline=0.05, encoder=AwayEncoder(**encoder))
+    house = House(FakeReranker(), encode_deadline=0.05, encoder=AwayEncoder(**encoder))
     where = Equals("artist", "Ada")
     answer = house.answer(Query("c", text="red", limit=7, where=where))
     assert [(hit.work.id, hit.score) for hit in answer.hits] == [("d", 3.5), ("a", 1.5)]
@@ -399,8 +403,28 @@ def test_parts_that_cancel_each_other_out_are_refused() -> None:
         House().ids(Query("c", parts=(QueryPart("red"), QueryPart("red", weight=-1.0))))
 
 
-def test_a_combination_is_not_reranked_and_says_so_where_that_was_asked() -> None:
-    parts = (QueryPart("red"), QueryPart("blue"))
+def test_the_texts_of_a_combination_are_compared_one_by_one() -> None:
+    reranker = FakeReranker()
+    house = House(reranker)
+    parts = (QueryPart("red"), QueryPart("blue", weight=-0.5), QueryPart(work_id="a"))
+    answer = asyncio.run(house.search.run(Query("c", parts=parts, rerank=Ranker.ROLE, candidates=2)))
+    assert (answer.ranker, answer.degraded) == (Ranker.ROLE, {})
+    assert answer.models["reranker"] == RERANKER.id
+    assert [request.query.words for request in reranker.requests] == [("red",), ("blue",)]  # type: ignore[union-attr]
+    assert [len(request.candidates) for request in reranker.requests] == [2, 2]
+    assert [hit.relation_score is not None for hit in answer.hits] == [True, True, False]
+    assert all(hit.relevance is None for hit in answer.hits)
+
+
+def test_a_combination_whose_reranking_fails_says_so() -> None:
+    house = House(FakeReranker(Unavailable("The reranker is away.")))
+    answer = asyncio.run(house.search.run(Query("c", parts=(QueryPart("red"), QueryPart("blue")))))
+    assert answer.ranker is Ranker.NONE
+    assert answer.degraded == {"rerank": "The reranker is away."}
+
+
+def test_a_combination_without_a_text_is_not_reranked_and_says_so_where_that_was_asked() -> None:
+    parts = (QueryPart(work_id="a"), QueryPart(work_id="b"))
     house = House(FakeReranker())
     answer = asyncio.run(house.search.run(Query("c", parts=parts, rerank=Ranker.ROLE)))
     assert answer.ranker is Ranker.NONE
