@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import math
 import re
@@ -25,6 +27,7 @@ IDENTITIES = 10_000
 """Callers that are remembered; the one seen longest ago is forgotten first."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
 """What needs no key."""
+ADMIN_PAGE = "/admin"
 _WRITES = re.compile(r"/v1/(?:collections/[^/]+/works(?:/delete)?|jobs(?:/.*)?)")
 
 
@@ -102,7 +105,7 @@ class Allowance:
             RateLimited: with the seconds to wait.
         """
         if not self.granted:
-            raise RateLimited(f"More than {self.per_minute} requests a minute.", retry_after=max(1.0, self.reset))
+            raise RateLimited(f"More than {self.per_minute} requests a minute.", retry_after=math.ceil(self.reset))
 
 
 class Rules:
@@ -175,14 +178,19 @@ class Access:
             return
         request = Request(scope)
         headers: dict[str, str] = {}
+        # A browser asks its user for a name and a password where it is told to, and sends the password as the key.
+        for_people = scope["path"].rstrip("/") == ADMIN_PAGE or scope["path"].startswith(f"{ADMIN_PAGE}/")
         try:
-            given = bearer(request.headers.get("authorization", "")) or request.headers.get("x-api-key", "").strip()
+            given = _given(request, basic=for_people)
             key = self._rules.check(given, scope_of(scope["method"], scope["path"]), self._anonymous)
             allowance = self._rules.take(key, request.client.host if request.client else "")
             headers = allowance.headers
             allowance.check()
         except BoonArtError as error:
-            await problems.from_error(request, error, headers=headers)(scope, receive, send)
+            response = problems.from_error(request, error, headers=headers)
+            if for_people and isinstance(error, Unauthenticated):
+                response.headers["WWW-Authenticate"] = 'Basic realm="BoonArt", charset="UTF-8"'
+            await response(scope, receive, send)
             return
 
         async def announced(message: Message) -> None:
@@ -197,6 +205,8 @@ def scope_of(method: str, path: str) -> KeyScope:
     """What a request needs: everything that changes a collection as a whole is for admins."""
     if _WRITES.fullmatch(path.rstrip("/")):
         return KeyScope.WRITE
+    if path == ADMIN_PAGE or path.startswith(f"{ADMIN_PAGE}/"):
+        return KeyScope.ADMIN
     if path.startswith("/v1/collections") and method not in {"GET", "HEAD"}:
         return KeyScope.ADMIN
     return KeyScope.SEARCH
@@ -206,3 +216,20 @@ def bearer(authorization: str) -> str:
     """The key in an `Authorization` header, or ""; a key is never in an address, which ends up in logs."""
     kind, _, value = authorization.partition(" ")
     return value.strip() if kind.lower() == "bearer" else ""
+
+
+def _given(request: Request, *, basic: bool) -> str:
+    """The key that a request carries, or "".
+
+    Args:
+        basic: it may be the password of HTTP Basic (RFC 7617), whatever the name beside it.
+    """
+    authorization = request.headers.get("authorization", "")
+    kind, _, value = authorization.partition(" ")
+    if basic and kind.lower() == "basic":
+        try:
+            return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            # Given, and certainly no key.
+            return value.strip() or "-"
+    return bearer(authorization) or request.headers.get("x-api-key", "").strip()

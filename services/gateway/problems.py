@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -143,7 +142,7 @@ def from_error(
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
     faults = []
     if error.field:
         # A field that is already a pointer names its place exactly; others are dotted paths.
