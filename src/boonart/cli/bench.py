@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boonart.cli.output import err, print_figures, progress_bar
+from boonart.cli.output import JsonFile, keep, print_figures, progress_bar
 
 if TYPE_CHECKING:
     from boonart.evaluation.measurement import Measurement
 
 app = typer.Typer(help="Measure the speed of queries, of ingest and of re-ranking.", no_args_is_help=True)
-
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
 
 
 @app.command()
@@ -22,7 +20,7 @@ def query(
     collection: Annotated[str, typer.Option("--collection", "-c", help="Collection to search.")] = "",
     queries: Annotated[int, typer.Option(help="How many queries of each kind.", min=5)] = 100,
     rerank: Annotated[str, typer.Option(help="Ranker: default, none, late, vitr or role.")] = "default",
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Time text and picture queries from the HTTP request to the answer, stage by stage."""
     from boonart.evaluation.speed import bench_query
@@ -39,7 +37,7 @@ def query(
 @app.command()
 def ingest(
     source: Annotated[Path | None, typer.Argument(help="Works to ingest; the sample gallery by default.")] = None,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Time an ingest into a fresh folder against a plain loop over the encoder on the same pictures."""
     from boonart.evaluation.speed import bench_ingest
@@ -52,6 +50,4 @@ def ingest(
 def show(title: str, measured: Measurement, json_file: Path | None) -> None:
     """Print a measurement and write it where asked."""
     print_figures(f"{title}, {measured.machine['processor']}", measured.figures)
-    if json_file is not None:
-        measured.write(json_file)
-        err.print(f"Written to {json_file}.")
+    keep(measured, json_file)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boonart.cli.bench import JsonOption, show
-from boonart.cli.output import err, progress_bar, progress_lines
+from boonart.cli.bench import show
+from boonart.cli.output import JsonFile, err, progress_bar, progress_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
@@ -43,7 +43,7 @@ def rerank(
     candidates: Annotated[int, typer.Option(help="Candidates of each query.", min=1)] = 100,
     queries: Annotated[int, typer.Option(help="How many queries of each kind.", min=5)] = 50,
     cache: CacheOption = None,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Time re-ranking alone: 100 candidates against a query, features in memory, by each ranker."""
     from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
@@ -80,7 +80,7 @@ def exhaustive(
     ] = 6_783,
     queries: Annotated[int, typer.Option(help="How many queries.", min=3)] = 20,
     cache: CacheOption = None,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Search with 50 to 400 candidates against scoring every work with the same network, as the paper does.
 
@@ -111,7 +111,7 @@ def exhaustive(
 
 def storage(
     collection: Annotated[str, typer.Option("--collection", "-c", help="Stored collection to measure.")] = "sample",
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """What a work of a stored collection costs in bytes: its vectors, and all that lies on the disk for it.
 

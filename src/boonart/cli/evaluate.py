@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boonart.cli.output import err, print_by_ranker, print_figures, progress_bar
-from boonart.works import Ranker
+from boonart.cli.output import JsonFile, err, keep, print_by_ranker, print_figures, progress_bar
+from boonart.works import Mode, Ranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from boonart.evaluation.protocols import PairSet
     from boonart.evaluation.relation_runs import LoadReranker
@@ -29,7 +29,10 @@ DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder with flickr8k, tate and masters; BOONART_DATA or ../shared/data by default."),
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
+
+
+UNHURRIED = {"encode_deadline": 600.0, "rerank_deadline": 600.0}
+"""A busy machine must not change what is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def flickr8k(
     encoder: EncoderOption = "",
     rerank: RerankOption = Ranker.NONE,
     candidates: CandidatesOption = 100,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Recall both ways on Flickr8k: 1,000 photographs, 5,000 captions."""
     from boonart.evaluation.datasets import flickr8k as read
@@ -65,16 +68,84 @@ def tate(
     encoder: EncoderOption = "",
     rerank: RerankOption = Ranker.NONE,
     candidates: CandidatesOption = 100,
-    json_file: JsonOption = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="Search a stored collection in this mode, instead of comparing vectors in memory."),
+    ] = None,
+    collection: Annotated[str, typer.Option("--collection", "-c", help="The stored collection, for --mode.")] = "tate",
+    json_file: JsonFile = None,
 ) -> None:
-    """Mean average precision and precision at 10 of 250 subjects over 627 works."""
+    """Mean average precision and precision at 10 of 250 subjects over 627 works.
+
+    With --mode the queries go the whole way of a search, over the collection that `boonart ingest` stored.
+    """
     from boonart.evaluation.datasets import subject_queries, works
     from boonart.evaluation.protocols import subject_pairs
 
-    collection = works(data_folder(data), "tate")
-    queries = subject_queries(collection)
-    pairs = subject_pairs("tate", collection, queries.texts)
+    read = works(data_folder(data), "tate")
+    queries = subject_queries(read)
+    if mode is not None:
+        ids = [item.work.id for item in read]
+        choice = Choice(encoder, rerank, candidates, json_file)
+        searched("tate", collection, queries.texts, ids, queries.relevant, mode, choice)
+        return
+    pairs = subject_pairs("tate", read, queries.texts)
     measure("tate", pairs, queries.relevant, Choice(encoder, rerank, candidates, json_file))
+
+
+@app.command()
+def names(
+    collection: Annotated[str, typer.Option("--collection", "-c", help="The stored collection.")],
+    works: Annotated[int, typer.Option(help="How many works are drawn.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Which works are drawn.")] = 0,
+    mode: Annotated[Mode, typer.Option(help="How candidates are found.")] = Mode.HYBRID,
+    encoder: EncoderOption = "",
+    rerank: RerankOption = Ranker.NONE,
+    json_file: JsonFile = None,
+) -> None:
+    """How often a work's id, number, title or artist finds it first.
+
+    A title or artist that several works share counts where any of them comes first.
+    """
+    import asyncio
+
+    from boonart.bootstrap import build
+    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.evaluation.modes import Named, names_first
+    from boonart.settings import read_settings
+
+    parts = build(read_settings(encoder=encoder or None, **UNHURRIED))
+
+    async def run(advance: Callable[[int], None]) -> Named:
+        try:
+            return await names_first(
+                parts.search,
+                parts.index,
+                collection,
+                count=works,
+                seed=seed,
+                mode=mode,
+                ranker=rerank,
+                advance=advance,
+            )
+        finally:
+            await parts.close()
+
+    with stopwatch() as watch, progress_bar() as bar:
+        task = bar.add_task("names", total=works)
+        found = asyncio.run(run(lambda done: bar.advance(task, done)))
+    what: dict[str, str | int | float | bool] = {
+        "collection": collection,
+        "works": found.works,
+        "seed": seed,
+        "mode": mode.value,
+        "ranker": rerank.value,
+        "encoder": parts.encoder.card.id,
+    }
+    print_figures(f"names: {', '.join(f'{key} {value}' for key, value in what.items())}", found.figures)
+    for miss in found.misses:
+        err.print(f"{miss.kind} {miss.text!r}: {miss.first or 'nothing'} before {miss.wanted}", markup=False)
+    keep(Measurement("names", found.figures, what, this_machine(), watch.seconds), json_file)
 
 
 @app.command()
@@ -83,7 +154,7 @@ def masters(
     encoder: EncoderOption = "",
     rerank: RerankOption = Ranker.NONE,
     candidates: CandidatesOption = 100,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Recall both ways over 165 paintings and the paragraphs about them."""
     from boonart.evaluation.datasets import works as read
@@ -99,7 +170,7 @@ def sample(
     encoder: EncoderOption = "",
     rerank: RerankOption = Ranker.NONE,
     candidates: CandidatesOption = 100,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Recall both ways over the sample gallery and its descriptions."""
     from boonart.evaluation.datasets import works_file
@@ -116,7 +187,7 @@ def works(
     encoder: EncoderOption = "",
     rerank: RerankOption = Ranker.NONE,
     candidates: CandidatesOption = 100,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Recall both ways over any works.jsonl with descriptions."""
     from boonart.evaluation.datasets import works_file
@@ -133,7 +204,7 @@ def relations(
     ] = None,
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     encoder: EncoderOption = "",
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Twins that differ in the relation alone: text, image and group score of the four rankers."""
     from boonart.evaluation.relation_runs import evaluate_relations, gallery_twins
@@ -156,7 +227,7 @@ def pairs(
     ] = None,
     data: DataOption = None,
     encoder: EncoderOption = "",
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """How often a picture prefers its caption to one with the roles exchanged."""
     from boonart.evaluation.datasets import flickr8k as read
@@ -205,9 +276,62 @@ def probe(
         task = bar.add_task(name, total=None)
         figures = run(model, lambda index: load(index=index), rankers, lambda done: bar.advance(task, done))
     print_by_ranker(f"{name}, {model.card.id}", figures, rankers)
-    if json_file is not None:
-        Measurement(name, figures, {"encoder": model.card.id}, this_machine(), watch.seconds).write(json_file)
-        err.print(f"Written to {json_file}.")
+    keep(Measurement(name, figures, {"encoder": model.card.id}, this_machine(), watch.seconds), json_file)
+
+
+def searched(
+    name: str,
+    collection: str,
+    texts: Sequence[str],
+    ids: Sequence[str],
+    relevant: BoolArray,
+    mode: Mode,
+    choice: Choice,
+) -> None:
+    """Run queries by subject over a stored collection, print their figures and write them where asked.
+
+    Args:
+        ids: of the N works that count.
+        relevant: (Q, N).
+    """
+    import asyncio
+
+    from boonart.bootstrap import build
+    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.evaluation.modes import ranked_by_search
+    from boonart.evaluation.protocols import subject_figures
+    from boonart.settings import read_settings
+    from boonart.works import Float32Array
+
+    parts = build(read_settings(encoder=choice.encoder or None, **UNHURRIED))
+
+    async def run(advance: Callable[[int], None]) -> Float32Array:
+        try:
+            return await ranked_by_search(
+                parts.search,
+                collection,
+                texts,
+                ids,
+                mode=mode,
+                ranker=choice.rerank,
+                candidates=choice.candidates,
+                advance=advance,
+            )
+        finally:
+            await parts.close()
+
+    with stopwatch() as watch, progress_bar() as bar:
+        task = bar.add_task(name, total=len(texts))
+        scores = asyncio.run(run(lambda done: bar.advance(task, done)))
+    figures = subject_figures(scores, relevant)
+    what: dict[str, str | int | float | bool] = {
+        "collection": collection,
+        "mode": mode.value,
+        "ranker": choice.rerank.value,
+        "encoder": parts.encoder.card.id,
+    }
+    print_figures(f"{name}: {', '.join(f'{key} {value}' for key, value in what.items())}", figures)
+    keep(Measurement(name, figures, what, this_machine(), watch.seconds), choice.json_file)
 
 
 def measure(name: str, pairs: PairSet, relevant: BoolArray | None, choice: Choice, *, split: str = "") -> None:
@@ -244,6 +368,4 @@ def measure(name: str, pairs: PairSet, relevant: BoolArray | None, choice: Choic
     if split:
         what["split"] = split
     print_figures(f"{name}: {', '.join(f'{key} {value}' for key, value in what.items())}", figures)
-    if choice.json_file is not None:
-        Measurement(name, figures, what, this_machine(), watch.seconds).write(choice.json_file)
-        err.print(f"Written to {choice.json_file}.")
+    keep(Measurement(name, figures, what, this_machine(), watch.seconds), choice.json_file)

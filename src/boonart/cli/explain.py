@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from boonart.cli.output import err, progress_bar
+from boonart.cli.output import JsonFlag, err, print_json, progress_bar
 from boonart.errors import ConfigurationError, InvalidQuery
 from boonart.works import Query, Ranker, Target, WordMap
 
@@ -25,6 +26,7 @@ def explain(
     collection: Annotated[str, typer.Option("--collection", "-c", help="Its collection.")] = "sample",
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("explanation.png"),
     ranker: Annotated[Ranker, typer.Option(help="Whose attention to show.")] = Ranker.DEFAULT,
+    as_json: JsonFlag = False,
 ) -> None:
     """Draw where each word of a query looked in a work's picture.
 
@@ -56,11 +58,16 @@ def explain(
 
     maps, data = asyncio.run(run())
     out.write_bytes(draw(decode(data), maps))
+    if as_json:
+        words = [{"word": word.word, "weights": word.weights.astype(float).round(5).tolist()} for word in maps]
+        print_json({"drawing": str(out), "explanation": words})
+        return
     err.print(f"The drawing is {out}.")
 
 
 def reindex(
     collection: Annotated[str, typer.Argument(help="The collection to encode anew.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Encode a collection anew with the configured models, then switch to the result in one step.
 
@@ -94,4 +101,7 @@ def reindex(
                 await parts.close()
 
         report = asyncio.run(run())
+    if as_json:
+        print_json(asdict(report))
+        return
     err.print(f"{collection}: {report.indexed:,} works under {parts.encoder.card.id} in {report.seconds:.1f} s.")

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from boonart.cli.output import err, out, print_json
+from boonart.cli.output import JsonFlag, err, out, print_json
 from boonart.keys import ApiKey, KeyFile, Scope
 from boonart.settings import read_settings
 
 app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def key_file() -> KeyFile:
@@ -26,7 +25,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, or what for.")],
     scope: Annotated[Scope, typer.Option(help="What it allows; each includes those before it.")] = Scope.SEARCH,
     days: Annotated[float, typer.Option(help="Days until it expires; 0 for never.")] = 0.0,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Make a key. It is shown once and kept as a hash.
 
@@ -43,7 +42,7 @@ def create(
 
 
 @app.command("list")
-def list_keys(as_json: Json = False) -> None:
+def list_keys(as_json: JsonFlag = False) -> None:
     """List the keys, without their secrets."""
     keys = key_file().all()
     if as_json:
@@ -61,9 +60,15 @@ def list_keys(as_json: Json = False) -> None:
 
 
 @app.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `boonart keys list` shows it.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `boonart keys list` shows it.")],
+    as_json: JsonFlag = False,
+) -> None:
     """Make a key invalid at once, in running servers too."""
     key = key_file().revoke(key_id)
+    if as_json:
+        print_json(_as_json(key))
+        return
     err.print(f"The key {key.id} ({key.name}) is revoked.")
 
 

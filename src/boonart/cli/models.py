@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from boonart.cli.output import err, out, print_json
+from boonart.cli.output import JsonFlag, err, out, print_json
 from boonart.errors import ConfigurationError, InvalidRequest
 
 app = typer.Typer(help="List, pull and import models.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_models(as_json: JsonFlag = False) -> None:
     """The models on this machine, and where their weights come from."""
     from boonart.encoders.catalogue import list_models as installed
     from boonart.settings import read_settings
@@ -33,12 +33,18 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 
 @app.command()
-def pull(name: Annotated[str, typer.Argument(help='Such as "open_clip:ViT-L-14/openai".')]) -> None:
+def pull(
+    name: Annotated[str, typer.Argument(help='Such as "open_clip:ViT-L-14/openai".')], as_json: JsonFlag = False
+) -> None:
     """Fetch a model's weights ahead, so that nothing is fetched later."""
     from boonart.encoders.catalogue import pull_model
     from boonart.settings import read_settings
 
-    err.print(f"{name} is at {pull_model(name, models_folder=read_settings().models_folder)}.")
+    where = pull_model(name, models_folder=read_settings().models_folder)
+    if as_json:
+        print_json({"name": name, "where": str(where)})
+        return
+    err.print(f"{name} is at {where}.")
 
 
 @app.command("import")
@@ -55,6 +61,7 @@ def import_files(
     encoder: Annotated[
         str, typer.Option(help="With --vitr: the encoder that they were trained on; the configured one by default.")
     ] = "",
+    as_json: JsonFlag = False,
 ) -> None:
     """Take a weight file into the models folder, after checking that it fits.
 
@@ -70,16 +77,21 @@ def import_files(
     from boonart.settings import read_settings
 
     if vitr:
-        import_reranker(files, name=name, encoder=encoder)
+        imported = import_reranker(files, name=name, encoder=encoder)
+        if as_json:
+            print_json({"name": imported, "kind": "reranker"})
         return
     if len(files) != 1 or encoder:
         raise InvalidRequest("An encoder is one file or folder.", hint="Use --vitr for the three files of a reranker.")
     model = import_model(files[0], models_folder=read_settings().models_folder, architecture=architecture, name=name)
+    if as_json:
+        print_json({"name": model.name, "kind": "encoder"})
+        return
     err.print(f"Imported. Use it as --encoder {model.name}, or set BOONART_ENCODER={model.name}.")
 
 
-def import_reranker(files: list[Path], *, name: str, encoder: str) -> None:
-    """Take VITR's weights in its authors' layout into the models folder.
+def import_reranker(files: list[Path], *, name: str, encoder: str) -> str:
+    """Take VITR's weights in its authors' layout into the models folder; the name that they have there.
 
     Raises:
         ModelFileError: they cannot be read, or fit neither each other nor the encoder.
@@ -104,3 +116,4 @@ def import_reranker(files: list[Path], *, name: str, encoder: str) -> None:
         f"Imported as {name}. Searches with {settings.encoder} use it from now on; "
         "collections take it up with `boonart reindex NAME`."
     )
+    return name

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,6 +28,9 @@ from rich.text import Text
 
 from boonart.errors import BoonArtError
 
+if TYPE_CHECKING:
+    from boonart.evaluation.measurement import Measurement
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -39,6 +45,32 @@ def fail(error: BoonArtError) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+STDOUT = Path("-")
+"""Instead of a file: standard output."""
+
+
+def _tables_aside(file: Path | None) -> Path | None:
+    """Where JSON goes to standard output, tables for people go to standard error."""
+    out.stderr = file == STDOUT
+    return file
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help='Write the measurement to this file; "-" prints it.', callback=_tables_aside),
+]
+
+
+def keep(measurement: Measurement, file: Path | None) -> None:
+    """Write a measurement where it was asked for: nowhere, to a file, or to standard output."""
+    if file == STDOUT:
+        print_json(asdict(measurement))
+    elif file is not None:
+        measurement.write(file)
+        err.print(f"Written to {file}.")
 
 
 def print_figures(title: str, figures: Mapping[str, float]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from boonart.cli.output import err, out, print_figures, progress_bar
+from boonart.cli.output import JsonFile, JsonFlag, err, keep, out, print_figures, print_json, progress_bar
 from boonart.errors import CollectionNotFound, InvalidRequest
 from boonart.works import Ranker
 
@@ -27,7 +27,6 @@ QueriesOption = Annotated[
     Path | None, typer.Option(help="A file with one query a line; the paper's twenty by default.")
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the measurement to this file.")]
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def table1(
     collection: CollectionOption = "sample",
     queries: QueriesOption = None,
     folder: OutOption = Path("results/table1"),
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Table I: each query's best hits beside those of a keyword search, as one HTML page.
 
@@ -94,8 +93,7 @@ def table1(
     if figures:
         figures["table1.queries"] = len(texts)
         print_figures("right picture first", figures)
-    if json_file is not None:
-        Measurement("table1", figures, what, this_machine(), watch.seconds).write(json_file)
+    keep(Measurement("table1", figures, what, this_machine(), watch.seconds), json_file)
     err.print(f"The page is {page}.")
 
 
@@ -145,7 +143,10 @@ def _show_table1(compared: list[Comparison]) -> None:
 
 @app.command()
 def figure4(
-    collection: CollectionOption = "sample", queries: QueriesOption = None, folder: OutOption = Path("results")
+    collection: CollectionOption = "sample",
+    queries: QueriesOption = None,
+    folder: OutOption = Path("results"),
+    as_json: JsonFlag = False,
 ) -> None:
     """Figure 4: the top hit of each query beside a keyword search's, as a contact sheet."""
     from boonart.evaluation import paper
@@ -153,6 +154,9 @@ def figure4(
     with wired(collection) as parts:
         compared = paper.table1(parts, collection, read_queries(queries), right=known_answers(collection), limit=1)
         file = paper.figure4(parts, collection, compared, folder / f"figure4-{collection}.webp")
+    if as_json:
+        print_json({"file": str(file), "queries": len(compared)})
+        return
     err.print(f"The contact sheet is {file}.")
 
 
@@ -161,6 +165,7 @@ def figure5(
     collection: CollectionOption = "sample",
     pictures: Annotated[list[Path] | None, typer.Argument(help="Pictures to search with.")] = None,
     folder: OutOption = Path("results"),
+    as_json: JsonFlag = False,
 ) -> None:
     """Figure 5: picture queries, the best description of each and its painting, as a contact sheet.
 
@@ -185,6 +190,9 @@ def figure5(
                 f"No work of {collection} has both a picture and a description.", hint="Give pictures to search with."
             )
         file, first = paper.figure5(parts, collection, queries, folder / f"figure5-{collection}.webp")
+    if as_json:
+        print_json({"file": str(file), "queries": len(queries), **({} if pictures else {"first": first})})
+        return
     if not pictures:
         out.print(f"The work's own description came first for {first} of {len(queries)} pictures.")
     err.print(f"The contact sheet is {file}.", soft_wrap=True)
@@ -205,7 +213,7 @@ def read_file(file: Path) -> bytes:
 def timing(
     collection: CollectionOption = "sample",
     count: Annotated[int, typer.Option(help="Queries each way.", min=2)] = 50,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Section III-E: time a query, both ways. The paper needed 180 and 400 ms over 6,783 works on a GPU."""
     from boonart.evaluation import paper
@@ -223,5 +231,4 @@ def timing(
         what = about(parts, collection)
     figures["works"] = len(works)
     print_figures(f"timing on {collection}", figures)
-    if json_file is not None:
-        Measurement("timing", figures, what, this_machine(), watch.seconds).write(json_file)
+    keep(Measurement("timing", figures, what, this_machine(), watch.seconds), json_file)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from boonart.cli.output import err, progress_bar
+from boonart.cli.output import JsonFlag, err, print_json, progress_bar
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +20,7 @@ def sample(
         "sample"
     ),
     seed: Annotated[int, typer.Option(help="Another seed paints another gallery.")] = 2023,
+    as_json: JsonFlag = False,
 ) -> None:
     """Paint the sample gallery: some 300 paintings with titles, descriptions and scene graphs."""
     from boonart.sample.gallery import write_gallery
@@ -31,4 +32,7 @@ def sample(
             bar.update(task, completed=done, total=total)
 
         written = write_gallery(folder, seed, show)
+    if as_json:
+        print_json({"works": str(written)})
+        return
     err.print(f"The gallery is at {written}.")

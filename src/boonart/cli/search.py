@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +15,25 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from boonart.cli.output import err, out, print_json
-from boonart.errors import BoonArtError, CollectionNotFound, IndexLocked, InvalidQuery, Unavailable, make_error
+from boonart.cli.output import JsonFlag, err, out, print_json
+from boonart.cli.pictures import Pictures, protocol
+from boonart.cli.pictures import show as show_pictures
+from boonart.errors import (
+    BoonArtError,
+    CollectionNotFound,
+    IndexLocked,
+    InvalidQuery,
+    NotFound,
+    Unavailable,
+    make_error,
+)
 from boonart.works import Answer, Hit, Mode, Query, Ranker, Target
 
 if TYPE_CHECKING:
     import httpx
 
+MOST_PICTURES = 12
+"""Pictures that a terminal is shown at most."""
 CollectionOption = Annotated[
     str, typer.Option("--collection", "-c", help="Collection to search; not needed where there is only one.")
 ]
@@ -57,7 +73,10 @@ def search(
     rerank: Annotated[Ranker, typer.Option(help="How candidates are put in order.")] = Ranker.DEFAULT,
     min_relevance: Annotated[float, typer.Option(help="Leave out hits below this relevance, 0 to 1.")] = 0.0,
     mode: Annotated[Mode, typer.Option(help="How candidates are found: by meaning, by words, by both.")] = Mode.VECTOR,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    pictures: Annotated[
+        Pictures, typer.Option(help="Show the pictures in the terminal; auto does where it says that it can.")
+    ] = Pictures.AUTO,
+    as_json: JsonFlag = False,
 ) -> None:
     """Find paintings by a sentence, by a picture, or by a painting like them.
 
@@ -65,19 +84,30 @@ def search(
       boonart search "cows by a river" --collection tate
       boonart search --image photo.jpg
       boonart search --like tate-n01560 --json
+      boonart search "a red square" --pictures kitty
     """
     asked = Asked(text, image, like, collection, target, limit, candidates, rerank, min_relevance, mode)
     if image is not None and not image.is_file():
         raise InvalidQuery(f"There is no file {image}.", field="image")
-    answer = answer_as_json(asked)
+    answer, thumbnail = answer_as_json(asked)
     if as_json:
         print_json(answer)
-    else:
-        show(answer)
+        return
+    how = protocol(pictures, sys.stdout, os.environ)
+    if how is not Pictures.OFF:
+        # As many as stand in the table's first lines: no terminal is wide enough for more.
+        files = [thumbnail(hit) for hit in answer["hits"][:MOST_PICTURES]]
+        show_pictures([file for file in files if file], how, out.width)
+    show(answer)
 
 
-def answer_as_json(asked: Asked) -> dict[str, Any]:
-    """The answer in the form of the REST API, from this process or from the server that owns the collection."""
+Thumbnail = Callable[[dict[str, Any]], bytes]
+"""The bytes of a hit's picture, or nothing where it has none."""
+
+
+def answer_as_json(asked: Asked) -> tuple[dict[str, Any], Thumbnail]:
+    """The answer in the form of the REST API, from this process or from the server that owns the collection; and how to
+    get at the pictures of its hits."""
     from boonart.settings import read_settings
 
     settings = read_settings()
@@ -86,7 +116,7 @@ def answer_as_json(asked: Asked) -> dict[str, Any]:
 
     collection, url = asyncio.run(_locate(EdgeIndex(settings.collections_folder), asked.collection))
     if url:
-        return _ask_server(url, asked, collection)
+        return _ask_server(url, asked, collection), partial(_thumbnail_from_server, url)
     from boonart.bootstrap import build
 
     parts = build(settings)
@@ -114,7 +144,29 @@ def answer_as_json(asked: Asked) -> dict[str, Any]:
         finally:
             await parts.close()
 
-    return as_json_answer(asyncio.run(run()), collection)
+    found = asyncio.run(run())
+    keys = {hit.work.id: hit.picture.key for hit in found.hits if hit.picture.key}
+
+    def thumbnail(hit: dict[str, Any]) -> bytes:
+        key = keys.get(hit["work"]["id"], "")
+        try:
+            return parts.pictures.read(collection, key, "thumbnail")[0] if key else b""
+        except NotFound:
+            return b""
+
+    return as_json_answer(found, collection), thumbnail
+
+
+def _thumbnail_from_server(url: str, hit: dict[str, Any]) -> bytes:
+    import httpx
+
+    if "picture" not in hit:
+        return b""
+    try:
+        response = httpx.get(url + hit["picture"]["thumbnail_url"], timeout=5.0)
+    except httpx.HTTPError:
+        return b""
+    return response.content if response.is_success else b""
 
 
 def _refuse_nonsense(asked: Asked) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from boonart.cli.output import err, out, progress_bar, progress_lines
-from boonart.cli.paper import JsonOption, wired
+from boonart.cli.output import JsonFile, err, keep, out, progress_bar, progress_lines
+from boonart.cli.paper import wired
 
 if TYPE_CHECKING:
     from boonart.evaluation.measurement import Measurement
@@ -40,7 +40,7 @@ def table2(
     cache: Annotated[
         Path | None, typer.Option(help="Folder for encoded features, kept between runs.", envvar="BOONART_CACHE")
     ] = None,
-    json_file: JsonOption = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Table II: R@1, R@5 and R@10 both ways on held-out pairs, zero-shot and fine-tuned, with 95 % intervals.
 
@@ -76,17 +76,15 @@ def table2(
         err.print(f"There are no reranker weights for {model.card.id}: nothing was reranked zero-shot.", style="yellow")
     if fine_tune:
         err.print(f"The fine-tuned weights are in {out_folder}.")
-    if json_file is not None:
-        what: dict[str, str | int | float | bool] = {
-            "data": pairs.name,
-            "encoder": model.card.id,
-            "reranker": start.card.id if start is not None else "",
-            "candidates": candidates,
-            "seed": seed,
-            "own_split": pairs.own_split,
-        }
-        table2_measurement(pairs, rows, what, watch.seconds).write(json_file)
-        err.print(f"Written to {json_file}.")
+    what: dict[str, str | int | float | bool] = {
+        "data": pairs.name,
+        "encoder": model.card.id,
+        "reranker": start.card.id if start is not None else "",
+        "candidates": candidates,
+        "seed": seed,
+        "own_split": pairs.own_split,
+    }
+    keep(table2_measurement(pairs, rows, what, watch.seconds), json_file)
 
 
 def table2_measurement(

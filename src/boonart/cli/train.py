@@ -10,7 +10,7 @@ import platformdirs
 import typer
 
 from boonart.cli.evaluate import data_folder
-from boonart.cli.output import err, print_figures, progress_bar, progress_lines
+from boonart.cli.output import JsonFlag, err, print_figures, print_json, progress_bar, progress_lines
 
 app = typer.Typer(help="Train the models that the project ships, or your own.", no_args_is_help=True)
 
@@ -28,6 +28,7 @@ def encoder(
     ),
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     cache: CacheOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Train the starter encoder's tuned part on Flickr8k, choosing by its dev split.
 
@@ -49,6 +50,9 @@ def encoder(
         )
     figures = {f"flickr8k.dev.{name}": value for name, value in result.figures.items()}
     card = export_encoder(result.network, config, out, figures)
+    if as_json:
+        print_json({"model": card.id, "folder": str(out), "figures": figures})
+        return
     print_figures(f"{card.id}, {result.seconds:.0f} s", figures)
     err.print(f"The weights are in {out}.")
 
@@ -76,6 +80,7 @@ def vitr(
     views: Annotated[int, typer.Option(help="Of each picture: itself, mirrored, then random crops.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     cache: CacheOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Train the relation network on an encoder's features.
 
@@ -111,6 +116,9 @@ def vitr(
             encoding=tasks,
             progress=tell,
         )
+    if as_json:
+        print_json({"model": card.id, "folder": str(out), "figures": dict(card.figures)})
+        return
     print_figures(card.id, card.figures)
     err.print(f"The weights are in {out}.")
 
