@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from gateway_support import COLLECTION, colour_parts, painting
@@ -56,10 +57,17 @@ def test_a_text_search_shows_the_paintings(visit: Visit) -> None:
 
 def test_a_result_leads_to_its_source_in_a_new_tab(visit: Visit) -> None:
     visit.open("/?q=red")
-    link = visit.page.locator(".wall a.work").first
+    link = visit.page.get_by_role("link", name="Source (Red <square>)")
     assert link.get_attribute("href") == "https://museum.example/red"
     assert link.get_attribute("target") == "_blank"
     assert "noopener" in str(link.get_attribute("rel"))
+
+
+def test_a_result_leads_to_its_own_view_which_knows_the_way_back(visit: Visit) -> None:
+    visit.open("/?q=red&min_relevance=0.1")
+    address = str(visit.page.locator(".wall a.work").first.get_attribute("href"))
+    assert address.startswith("/work?id=work%2Fred&collection=colours&from=")
+    assert parse_qs(urlsplit(address).query)["from"] == ["/?q=red&min_relevance=0.1"]
 
 
 def test_an_uploaded_picture_shows_descriptions(visit: Visit, tmp_path: Path) -> None:
@@ -202,36 +210,55 @@ def test_without_javascript_words_and_pictures_are_searched(visit: Visit, tmp_pa
     visit.page.get_by_role("searchbox").fill("green")
     visit.page.get_by_role("button", name="Search", exact=True).click()
     assert visit.titles()[0] == "Green <square>"
+    visit.open()
     visit.page.locator("#picture").set_input_files(path)
     visit.page.get_by_role("button", name="Search with it").click()
     visit.page.wait_for_url("**picture=**")
     assert visit.titles()[0] == "Brown <square>"
+    visit.page.get_by_role("searchbox").fill("green")
+    visit.page.get_by_role("button", name="Search", exact=True).click()
+    assert visit.page.get_by_role("heading", level=1).inner_text() == "Paintings that fit your picture and the rest"
+    assert set(visit.titles()[:2]) == {"Brown <square>", "Green <square>"}
 
 
 def test_the_keyboard_reaches_everything_in_order(visit: Visit) -> None:
     visit.open("/?q=red")
     reached = []
-    for _ in range(7):
+    for _ in range(12):
         visit.page.keyboard.press("Tab")
         reached.append(visit.page.evaluate("document.activeElement.id || document.activeElement.innerText.trim()"))
-    assert reached[0] == "Skip to the results"
-    assert reached[1:5] == ["BoonArt", "q", "Search", "picture"]
-    assert reached[5].startswith("Red <square>")
-    assert reached[6].startswith("Similar")
+    assert reached[:2] == ["Skip to the results", "BoonArt"]
+    assert "Surprise me" in reached
+    asking = reached.index("q")
+    assert reached[asking : asking + 3] == ["q", "Search", "picture"]
 
 
 def test_the_skip_link_leads_past_the_search(visit: Visit) -> None:
     visit.open("/?q=red")
     visit.page.keyboard.press("Tab")
     visit.page.keyboard.press("Enter")
-    visit.page.keyboard.press("Tab")
-    assert visit.page.evaluate("document.activeElement.innerText").startswith("Red <square>")
+    reached = []
+    for _ in range(3):
+        visit.page.keyboard.press("Tab")
+        reached.append(visit.page.evaluate("document.activeElement.innerText.trim()"))
+    assert reached[:2] == ["Best first", "Oldest first"]
+    assert reached[2].startswith("Red <square>")
 
 
 @pytest.mark.parametrize("visit", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True)
 def test_text_stands_out_from_its_ground(visit: Visit) -> None:
     visit.open("/?q=red")
-    for selector in (".title", ".who", ".what", ".summary", ".act a", ".choose", "button[type=submit]"):
+    for selector in (
+        ".title",
+        ".who",
+        "li .what",
+        ".summary",
+        ".act a",
+        ".choose",
+        "button[type=submit]",
+        ".count",
+        ".views a",
+    ):
         assert contrast(visit.page, selector) >= 4.5, selector
 
 

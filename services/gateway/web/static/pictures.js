@@ -5,9 +5,13 @@ import { t } from "./texts.js";
 export function searchWithPictures(form) {
   const field = form.querySelector("#picture");
   const words = document.querySelector("#q");
+  const said = document.createElement("p");
+  said.className = "unseen";
+  form.append(said);
   const send = () => {
     form.classList.add("busy");
-    form.querySelector(".sending").textContent = t("sending");
+    said.textContent = t("sending");
+    said.setAttribute("role", "status");
     form.requestSubmit();
   };
   const take = (files) => {
@@ -19,11 +23,6 @@ export function searchWithPictures(form) {
     send();
     return true;
   };
-  const said = document.createElement("p");
-  said.className = "sending unseen";
-  said.setAttribute("role", "status");
-  form.append(said);
-
   form.addEventListener("formdata", ({ formData }) => words && formData.set("q", words.value));
   for (const input of form.querySelectorAll("input[type=file]")) {
     input.addEventListener("change", () => input.files.length && send());
@@ -31,6 +30,7 @@ export function searchWithPictures(form) {
   addEventListener("pageshow", () => {
     form.classList.remove("busy");
     said.textContent = "";
+    said.removeAttribute("role");
     form.reset();
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files) && event.preventDefault());
