@@ -143,3 +143,11 @@ def contrast(page: "playwright.Page", selector: str) -> float:
 def _luminance(colour: list[int]) -> float:
     parts = [value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def axe_violations(page: "playwright.Page") -> list[str]:
+    """What axe finds against WCAG 2.2 AA and its own best practices on a page as it stands, a line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{fault['id']}: {node['html'][:200]}" for fault in found for node in fault["nodes"]]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from boonart_services.gateway.filters import Body, Encodable, Number, Text, Whole
 from boonart_services.gateway.jobs import State
-from boonart_services.gateway.schemas import CollectionBody, WorkId
+from boonart_services.gateway.schemas import CollectionBody, PictureBody, WorkId
 
 COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 MOST_WORKS = 1_000
@@ -115,3 +115,21 @@ class JobsResponse(BaseModel):
     """All jobs that are remembered, the newest first."""
 
     jobs: list[JobBody]
+
+
+class MapWork(BaseModel):
+    """A work at a point of a map."""
+
+    point: int
+    id: str
+    title: str
+    artist: str
+    date: str
+    page: str = Field(description="Address of the work's own page.")
+    picture: PictureBody | None = None
+
+
+class MapWorksResponse(BaseModel):
+    """Works at points of a map."""
+
+    works: list[MapWork]

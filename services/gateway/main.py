@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import State
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from boonart.bootstrap import Parts, build
 from boonart.errors import BoonArtError, ConfigurationError
@@ -20,12 +21,25 @@ from boonart.rpc.settings import ServingSettings
 from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.access import Access, Rules, anonymous_scope, check_public
+from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
 from boonart_services.gateway.grpc_search import Door
 from boonart_services.gateway.middleware import Guard
 from boonart_services.gateway.observed import Observed
-from boonart_services.gateway.routes import collections, compare, health, jobs, page, search, why, work_page, works
+from boonart_services.gateway.routes import (
+    admin,
+    collections,
+    compare,
+    health,
+    jobs,
+    page,
+    search,
+    why,
+    work_page,
+    works,
+)
+from boonart_services.gateway.routes import map as map_page
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +101,13 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = here
+    app.state.maps = CollectionMaps()
     app.state.door = None
     here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
-    for part in (health, search, works, collections, jobs, page, why, work_page, compare):
+    for part in (health, search, works, collections, jobs, page, why, work_page, compare, map_page, admin):
         app.include_router(part.router)
+    app.include_router(map_page.api)
     page.install(app)
     # A picture in base64 is a third larger than the file, and the other fields need something too.
     app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(limits))
@@ -103,6 +119,8 @@ def create_app(
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-Id", "Last-Event-ID"],
             expose_headers=EXPOSED,
         )
+    # Pages, answers and scripts shrink to a fifth; pictures are left as they are.
+    app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(Guard, most=limits.max_picture_bytes * 3 // 2)
     app.add_middleware(Observed, metrics=here.metrics)
     openapi.install(app)

@@ -14,7 +14,7 @@ LAYERS = [
     {"works"},
     {"ports"},
     {"records", "manifests", "dates", "keys"},
-    {"search", "indexing", "upkeep"},
+    {"search", "indexing", "upkeep", "maps", "map_layout"},
     {"reindexing"},
     {"encoders", "vitr", "index", "rpc"},
     {"settings", "bootstrap"},
@@ -23,7 +23,19 @@ LAYERS = [
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms beside each other on the level of encoders, vitr, index and rpc never meet except in bootstrap.
 SEPARATE = {"encoders", "vitr", "index", "rpc"}
-INNER = {"errors", "works", "ports", "records", "manifests", "search", "indexing", "reindexing", "upkeep"}
+INNER = {
+    "errors",
+    "works",
+    "ports",
+    "records",
+    "manifests",
+    "search",
+    "indexing",
+    "reindexing",
+    "upkeep",
+    "maps",
+    "map_layout",
+}
 HEAVY = {
     "torch",
     "torchvision",
