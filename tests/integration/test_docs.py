@@ -75,6 +75,13 @@ def test_every_test_that_a_feature_refers_to_exists() -> None:
         assert not test or f"def {test}(" in text, name
 
 
+def test_every_feature_says_which_test_shows_it() -> None:
+    lines = (DOCS / "features.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| |")]
+    assert len(rows) >= 16
+    assert [row for row in rows if "`tests/" not in row] == []
+
+
 def test_every_command_has_help_with_its_options() -> None:
     for command in (["search"], ["doctor"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"]):
         result = CliRunner().invoke(app, [*command, "--help"])
