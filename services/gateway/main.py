@@ -82,11 +82,11 @@ def create_app(
         stopping = asyncio.Event()
         living: asyncio.Task[None] | None = None
         if start is not None:
-            door = None
+            access = None
             if serving is not None:
                 alone = anonymous_scope(limits, serving.grpc_host)
-                door = Door(here, serving, GrpcAccess(rules, alone, has_token=serving.token_file is not None))
-            living = asyncio.create_task(_live(here, app.state, start, door, serving, stopping, on_ready, on_failure))
+                access = GrpcAccess(rules, alone, has_token=serving.token_file is not None)
+            living = asyncio.create_task(_live(here, app.state, start, serving, access, stopping, on_ready, on_failure))
         yield
         stopping.set()
         if living is not None:
@@ -131,17 +131,17 @@ async def _live(
     here: Context,
     state: State,
     start: Callable[[], Parts],
-    door: Door | None,
     serving: ServingSettings | None,
+    access: GrpcAccess | None,
     stopping: asyncio.Event,
     on_ready: Callable[[], None] | None,
     on_failure: Callable[[BaseException], None] | None,
 ) -> None:
     """Open the door, make the parts, prove that they work, stay ready, and close all in the opposite order."""
     try:
-        if serving is not None and door is not None:
-            state.door = door
-            port = await door.open()
+        if serving is not None:
+            state.door = Door(here, serving, access)
+            port = await state.door.open()
             logger.info("gRPC listens on %s:%d, loading", serving.grpc_host, port)
         here.parts = await asyncio.to_thread(start)
         await here.check_models()
