@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from boonart.ports import CollectionInfo
 from boonart.records import IngestReport, PictureTools, Progress, Rejected, SourceRecord
 from boonart.upkeep import drop_collection
 from boonart.works import Work
+from boonart_services.gateway.collection_maps import forget
 from boonart_services.gateway.collection_schemas import WorkRecord
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.jobs import Job
@@ -58,7 +60,7 @@ async def create(parts: Parts, name: str) -> Described:
 
 
 async def drop(parts: Parts, name: str, confirm: str) -> None:
-    """Delete a collection with its works and pictures, for good.
+    """Delete a collection with its works, pictures and map, for good.
 
     Args:
         confirm: the name once more.
@@ -73,6 +75,7 @@ async def drop(parts: Parts, name: str, confirm: str) -> None:
             f"Deleting {name!r} cannot be undone.", hint=f"Confirm it with confirm={name}.", field="confirm"
         )
     await drop_collection(name, parts.index, parts.pictures)
+    await asyncio.to_thread(forget, parts, name)
 
 
 async def upsert(here: Context, name: str, records: Sequence[SourceRecord], *, wait: bool) -> Job:

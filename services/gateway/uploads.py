@@ -11,14 +11,13 @@ from pathlib import Path, PurePosixPath
 from starlette.datastructures import UploadFile
 
 from boonart.bootstrap import Parts
-from boonart.encoders.pictures import decode, dominant_colour, renditions
 from boonart.indexing import ingest
-from boonart.records import IngestReport, PictureTools, Progress, Rejected
+from boonart.records import IngestReport, Progress, Rejected
 from boonart_ingest.main import quarantine_path
 from boonart_ingest.quarantine import QuarantineFile
 from boonart_ingest.sources import open_source
+from boonart_services.gateway.holdings import TOOLS
 
-TOOLS = PictureTools(decode, renditions, dominant_colour)
 RECORDS = "works.jsonl"
 
 

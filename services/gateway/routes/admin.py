@@ -12,12 +12,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 
 from boonart.errors import BoonArtError, Forbidden, InvalidRequest
 from boonart.index.schema import check_collection_name
-from boonart.manifests import manifest_for
 from boonart.records import IngestReport, Progress, Rejected
-from boonart.upkeep import drop_collection
+from boonart_services.gateway import holdings
 from boonart_services.gateway.admin_views import AdminView, seen
 from boonart_services.gateway.asked import Asked
-from boonart_services.gateway.collection_maps import forget
 from boonart_services.gateway.context import context
 from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.routes.jobs import follow_job
@@ -66,24 +64,15 @@ async def admin(request: Request) -> Response:
 @router.post("/collections", dependencies=FORM)
 async def create(request: Request, name: Annotated[str, Form(max_length=64)] = "") -> Response:
     """Make an empty collection for the models that this server runs."""
-    parts = context(request).wired()
     check_collection_name(name.strip())
-    reranker = parts.reranker.card if parts.reranker is not None else None
-    await parts.index.create(name.strip(), manifest_for(parts.encoder.card, reranker))
+    await holdings.create(context(request).wired(), name.strip())
     return RedirectResponse(f"{BACK}#collections", status_code=303)
 
 
 @router.post("/collections/{name}/delete", dependencies=FORM)
 async def delete(request: Request, name: str, confirm: Annotated[str, Form()] = "") -> Response:
     """Delete a collection whose name was typed once more."""
-    parts = context(request).wired()
-    await parts.index.describe(name)
-    if confirm != name:
-        raise InvalidRequest(
-            f"Deleting {name!r} cannot be undone.", hint="Type its name to confirm that.", field="confirm"
-        )
-    await drop_collection(name, parts.index, parts.pictures)
-    await asyncio.to_thread(forget, parts, name)
+    await holdings.drop(context(request).wired(), name, confirm)
     return RedirectResponse(f"{BACK}#collections", status_code=303)
 
 
