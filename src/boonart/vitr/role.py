@@ -218,7 +218,7 @@ class RoleHead(nn.Module):
             words: (T, E) projected words, T > 0.
         """
         pictures, count, size = regions.shape
-        inverse, weights, pooled_inverse = summaries.split((count, count, 1), dim=1)
+        inverse, weights, pooled_inverse = torch.split(summaries, [count, count, 1], dim=1)
         view = self.view_words(words.unsqueeze(0), torch.ones(1, len(words), dtype=torch.bool, device=words.device))
         asked = torch.cat([view.unit[0], view.pooled])  # (T + 1, E)
         products = (asked @ regions.flatten(0, 1).T).view(-1, pictures, count) * inverse
