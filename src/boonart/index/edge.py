@@ -98,7 +98,7 @@ class EdgeIndex:
         def describe() -> CollectionInfo:
             number, shard = self._shard(collection, version)
             size = self._size(self._root / collection / f"v{number}")
-            return CollectionInfo(collection, number, shard.count(None), shard.manifest, size)
+            return CollectionInfo(collection, number, shard.count_known, shard.manifest, size)
 
         return await asyncio.to_thread(describe)
 

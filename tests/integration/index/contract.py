@@ -157,12 +157,15 @@ class IndexContract:
     async def test_an_upsert_replaces_the_whole_work(self, index: WorkIndex) -> None:
         await index.create("tate", FULL)
         await index.upsert("tate", made_works(3, features=True))
+        assert len(await index.search("tate", unit(np.ones(D)), name="image", limit=3)) == 3
         bare = IndexedWork(Work("w00000", title="New"), "new", unit(np.ones(D)))
         await index.upsert("tate", [bare])
         assert await index.count("tate") == 3
         (candidate,) = await index.get("tate", ["w00000"])
         assert candidate.work == bare.work
         assert candidate.content_hash == "new"
+        found = await index.search("tate", unit(np.ones(D)), name="image", limit=3)
+        assert [item.work for item in found if item.work.id == "w00000"] == [bare.work]
         np.testing.assert_allclose(await index.vector("tate", "w00000", "image"), bare.image, atol=1e-6)
         with pytest.raises(WorkNotFound):
             await index.vector("tate", "w00000", "description")
