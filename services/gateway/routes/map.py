@@ -20,7 +20,7 @@ from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.map_views import LISTED, MapView, Window, bounds_of, extent_of
 from boonart_services.gateway.problems import documented, kind_of
 from boonart_services.gateway.routes.page import KEYWORD_WEIGHT, show
-from boonart_services.gateway.views import View, work_title
+from boonart_services.gateway.views import WEAK_BELOW, View, work_title
 from boonart_services.gateway.work_views import thumbnail, work_address
 
 api = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(401, 403, 404, 409, 422, 429, 503))
@@ -28,7 +28,9 @@ router = APIRouter(include_in_schema=False)
 
 Name = Annotated[str, Path(description="The collection's name.", pattern=COLLECTION_NAME)]
 MARKED = 100
-"""Works that a query marks on the map."""
+"""Most works that a query marks on the map."""
+NEAREST = 24
+"""Works that it marks where none is known to fit: those that come nearest."""
 MOST_ASKED = 200
 """Works that one request may ask for by their points."""
 _FOREVER = "public, max-age=31536000, immutable"
@@ -153,8 +155,9 @@ async def _marked(here: Context, name: str, text: str, found: CollectionMap) -> 
         name, text=text, limit=MARKED, candidates=MARKED, mode=Mode.HYBRID, keyword_weight=KEYWORD_WEIGHT
     )
     answer, _ = await here.search(query)
+    fitting = [hit for hit in answer.hits if hit.relevance is not None and hit.relevance >= WEAK_BELOW]
     points = {work_id: point for point, work_id in enumerate(found.ids)}
-    return [points[hit.work.id] for hit in answer.hits if hit.work.id in points]
+    return [points[hit.work.id] for hit in fitting or answer.hits[:NEAREST] if hit.work.id in points]
 
 
 async def _at(here: Context, name: str, found: CollectionMap, points: Sequence[int]) -> list[tuple[int, Candidate]]:

@@ -208,26 +208,35 @@ export class MapCanvas {
   draw() {
     const { pen, points } = this;
     const style = getComputedStyle(this.element);
-    const [ground, ink, accent] = ["--card", "--ink", "--accent"].map((name) => style.getPropertyValue(name));
+    const [ground, ink, accent, edge] = ["--card", "--ink", "--accent", "--edge"].map((name) => style.getPropertyValue(name));
     pen.clearRect(0, 0, this.width, this.height);
     const radius = Math.min(7, Math.max(1.6, this.scale / 55 / Math.sqrt(points.count / 40 + 1)));
-    const faint = this.isMarked.size > 0;
-    pen.globalAlpha = faint ? 0.35 : 0.95;
-    for (const [colour, members] of this.buckets) {
-      pen.fillStyle = colour;
-      pen.beginPath();
-      for (const point of members) {
-        const { x, y } = this.onScreen(points.x[point], points.y[point]);
-        if (x < -9 || y < -9 || x > this.width + 9 || y > this.height + 9) continue;
-        pen.moveTo(x + radius, y);
-        pen.arc(x, y, radius, 0, 7);
-      }
-      pen.fill();
-    }
+    // A thin line keeps dark pictures from vanishing on a dark ground, and light ones on a light ground.
+    pen.strokeStyle = edge;
+    pen.lineWidth = 0.6;
+    pen.globalAlpha = this.isMarked.size ? 0.4 : 0.95;
+    for (const [colour, members] of this.buckets) this.drawDots(members, colour, radius);
     pen.globalAlpha = 1;
+    for (const [colour, members] of this.isMarked.size ? this.buckets : []) {
+      this.drawDots(members.filter((point) => this.isMarked.has(point)), colour, radius);
+    }
     this.drawPictures(ground);
     this.drawMarks(radius, accent);
     this.drawLabels(style, ground, ink);
+  }
+
+  drawDots(members, colour, radius) {
+    const { pen, points } = this;
+    pen.fillStyle = colour;
+    pen.beginPath();
+    for (const point of members) {
+      const { x, y } = this.onScreen(points.x[point], points.y[point]);
+      if (x < -9 || y < -9 || x > this.width + 9 || y > this.height + 9) continue;
+      pen.moveTo(x + radius, y);
+      pen.arc(x, y, radius, 0, 7);
+    }
+    pen.fill();
+    if (radius > 2) pen.stroke();
   }
 
   drawPictures(ground) {
