@@ -216,9 +216,6 @@ async def search(here: Context, view: View, *, facets: bool = True) -> None:
             counting.cancel()
 
 
-_search = search
-
-
 async def _facets(here: Context, names: Sequence[str], asked: Asked, kinds: dict[str, str]) -> list[Facet]:
     """The facets; what goes wrong with them must not hide the results."""
     try:
