@@ -133,7 +133,8 @@ def test_without_javascript_a_detail_is_a_form(visit: Visit) -> None:
     visit.page.get_by_role("button", name="upper left").click()
     visit.page.wait_for_url("**picture=**")
     assert visit.titles()[0] == "Red <square>"
-    visit.page.go_back()
+    visit.open(RED)
+    visit.page.locator(".detail summary").click()
     visit.page.get_by_label("Width").fill("30")
     visit.page.get_by_role("button", name="Search with this detail").click()
     visit.page.wait_for_url("**picture=**")
