@@ -27,7 +27,7 @@ def test_the_whole_interface_keeps_what_its_description_promises(tmp_path: Path)
     port = free_port()
     command = [sys.executable, str(TESTS / "page_gateway.py"), str(port), str(tmp_path / "home")]
     with gateway_process(command, port, tmp_path / "log", {}) as url:
-        paths = httpx.get(f"{url}/openapi.json").json()["paths"]
+        paths = httpx.get(f"{url}/openapi.json", timeout=120).json()["paths"]
         run = subprocess.run(
             [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--checks", "all"],
             cwd=HERE,
