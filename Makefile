@@ -10,7 +10,7 @@ CHROMIUM ?= /usr/bin/chromium
 # Bytes of disk that the environment and the demo need together.
 NEEDED_GIB := 9
 
-.PHONY: help demo serve test lint typecheck unit integration e2e compose-smoke sample bench proto format clean check-machine browser
+.PHONY: help demo serve test lint typecheck unit integration e2e compose-smoke sample bench proto format clean check-machine browser screenshots
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -73,6 +73,9 @@ bench: $(VENV)/.installed ## speed of queries and of ingest, as ratios within on
 
 sample: $(VENV)/.installed ## paint the committed sample gallery again
 	@$(BIN)/boonart sample --output src/boonart/sample/gallery
+
+screenshots: $(VENV)/.installed-dev browser ## take the pictures of the page in docs/images
+	@$(BIN)/python docs/tools/screenshots.py
 
 proto: $(VENV)/.installed-dev ## generate the gRPC code from proto/ again
 	@$(BIN)/python proto/generate.py

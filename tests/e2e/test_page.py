@@ -52,7 +52,7 @@ def test_a_text_search_shows_the_paintings(visit: Visit) -> None:
     assert "Ada Grey, 1880" in first.inner_text()
     assert "A red square on a red ground" in first.inner_text()
     assert re.search(r"8 works in \d+ ms", visit.page.get_by_role("status").inner_text())
-    visit.page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    visit.until("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
 
 
 def test_a_result_leads_to_its_source_in_a_new_tab(visit: Visit) -> None:

@@ -1,0 +1,197 @@
+"""Take the pictures of the page in docs/images: `make screenshots`.
+
+Each view of `VIEWS` is taken over the sample gallery, on a phone and on a desk, light and dark. A further view is a
+line in that table: a name, an address, and where needed what a visitor does there first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from boonart.sample.gallery import committed_gallery
+
+IMAGES = Path(__file__).parents[1] / "images"
+COLLECTION = "sample"
+WORK = "/work?id=sample-010&collection=sample&from=%2F%3Fq%3Da%2Bman%2Bwith%2Ba%2Bdog"
+MOST_BYTES = 250_000
+SIZES = {"desk": (1366, 900), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+_COLOURS = (256, 160, 96, 64)
+
+
+def _with_picture(words: str = "") -> Callable[[Page], None]:
+    """Search with a picture of the gallery, with words beside it or without."""
+
+    def search(page: Page) -> None:
+        page.locator("#q").fill(words)
+        page.locator("#picture").set_input_files(committed_gallery() / "pictures" / "sample-010.webp")
+        page.wait_for_url("**picture=**")
+
+    return search
+
+
+def _open_first_chip(page: Page) -> None:
+    page.locator(".chip summary").first.click()
+
+
+def _choose_a_word(page: Page) -> None:
+    page.locator(".matched .word").last.click()
+
+
+def _open_detail(page: Page) -> None:
+    page.locator(".detail summary").click()
+
+
+def _wait_for_the_map(page: Page) -> None:
+    """It is made when it is first looked at."""
+    page.locator(".map canvas").wait_for(timeout=300_000)
+    page.locator(".map canvas").focus()
+
+
+def _into_the_map(page: Page) -> None:
+    _wait_for_the_map(page)
+    for _ in range(3):
+        page.locator(".map canvas").press("+")
+    page.wait_for_timeout(1_500)
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of the page: what its picture is called, its address, and what is done there before it is taken."""
+
+    name: str
+    address: str
+    first: Callable[[Page], None] | None = None
+
+
+VIEWS = (
+    View("start", "/"),
+    View("results", "/?q=a+man+with+a+dog"),
+    View("parts", "/?q=a+horse+by+the+sea&q=a+boat&q=rain&w=1,2,-0.5", _open_first_chip),
+    View("filters", "/?q=a+dog&f=artist:Tobias+Merrowe"),
+    View("descriptions", "/", _with_picture()),
+    View("picture-and-words", "/", _with_picture("in the rain")),
+    View("german", "/?q=a+cow&lang=de"),
+    View("right-to-left", "/?q=a+cow&lang=ar-XB"),
+    View("work", WORK, _choose_a_word),
+    View("detail", WORK, _open_detail),
+    View("compare", "/compare?q=a+dog+to+the+left+of+a+man&a=none&b=default"),
+    View("map", "/map", _wait_for_the_map),
+    View("map-closer", "/map?q=a+boat", _into_the_map),
+    View("manage", "/admin"),
+)
+
+
+@contextmanager
+def gateway(home: Path) -> Iterator[str]:
+    """A gateway over the sample gallery in this home, which is filled where it is empty."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    given = {"HOME": str(home), "PORT": str(port), "GRPC_PORT": "0", "LOG_LEVEL": "WARNING"}
+    environment = os.environ | {f"BOONART_{name}": value for name, value in given.items()}
+    ingest = [sys.executable, "-m", "boonart_ingest.main", str(committed_gallery()), "--collection", COLLECTION]
+    subprocess.run(ingest, env=environment, check=True)
+    process = subprocess.Popen([sys.executable, "-m", "boonart_services.gateway"], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 300
+        while not ready(url):
+            if process.poll() is not None or time.monotonic() > end:
+                sys.exit("the gateway does not become ready")
+            time.sleep(0.5)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def ready(url: str) -> bool:
+    """Whether searches are answered."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def small(png: bytes) -> bytes:
+    """The picture in as few colours as make it small enough, and as many as that leaves."""
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    data = png
+    for scale in (1.0, 0.8, 0.65):
+        size = (round(picture.width * scale), round(picture.height * scale))
+        scaled = picture.resize(size, Image.Resampling.LANCZOS) if scale < 1 else picture
+        for colours in _COLOURS:
+            stream = io.BytesIO()
+            scaled.quantize(colours, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+            data = stream.getvalue()
+            if len(data) <= MOST_BYTES:
+                return data
+    return data
+
+
+def take(url: str, chromium: str, only: list[str]) -> None:
+    """Take the views named, or all."""
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
+        for device, (width, height) in SIZES.items():
+            for scheme in SCHEMES:
+                phone = device == "phone"
+                for view in VIEWS:
+                    if only and view.name not in only:
+                        continue
+                    # A visitor of its own each time: the language chosen by one view is not the next one's.
+                    context = browser.new_context(
+                        viewport={"width": width, "height": height},
+                        color_scheme=scheme,
+                        has_touch=phone,
+                        is_mobile=phone,
+                        reduced_motion="reduce",
+                        service_workers="block",
+                    )
+                    page = context.new_page()
+                    page.goto(url + view.address)
+                    if view.first is not None:
+                        view.first(page)
+                    page.wait_for_load_state("networkidle")
+                    file = IMAGES / f"{view.name}-{device}-{scheme}.png"
+                    file.write_bytes(small(page.screenshot()))
+                    context.close()
+        browser.close()
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("views", nargs="*", help="names of views; all where none is given")
+    parser.add_argument("--home", type=Path, help="folder that keeps the gallery's collection for the next time")
+    parser.add_argument("--url", help="a gateway that is running, over the sample gallery")
+    parser.add_argument("--chromium", default=os.environ.get("BOONART_TEST_CHROMIUM", "/usr/bin/chromium"))
+    given = parser.parse_args()
+    if given.url:
+        take(given.url, given.chromium, given.views)
+        return
+    with tempfile.TemporaryDirectory() as folder, gateway(given.home or Path(folder)) as url:
+        take(url, given.chromium, given.views)
+
+
+if __name__ == "__main__":
+    main()
