@@ -125,6 +125,7 @@ def main() -> None:
     with gateway(given.home, given.port, given.encoder) as url, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=given.chromium, args=["--headless", "--no-sandbox"])
         page = browser.new_context(viewport={"width": 1366, "height": 900}).new_page()
+        page.set_default_timeout(120_000)
         page.add_init_script(_WATCH)
         search(page, url, given.collection, QUERIES[0])
         found = [search(page, url, given.collection, words) for _ in range(given.rounds) for words in QUERIES]

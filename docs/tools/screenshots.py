@@ -167,6 +167,7 @@ def take(url: str, chromium: str, only: list[str]) -> None:
                         reduced_motion="reduce",
                         service_workers="block",
                     )
+                    context.set_default_timeout(120_000)
                     page = context.new_page()
                     page.goto(url + view.address)
                     if view.first is not None:

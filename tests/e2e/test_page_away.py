@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from gateway_support import colour_parts
-from page_support import MARKS, chromium, free_port, gateway_process, visiting
+from page_support import MARKS, axe_violations, chromium, free_port, gateway_process, visiting
 
 pytestmark = MARKS
 
@@ -39,6 +39,7 @@ def test_a_page_of_ours_says_that_the_server_is_away_and_comes_back_by_itself(tm
         assert "q=blue" in visit.page.url
         edge = visit.page.evaluate("getComputedStyle(document.querySelector('.error')).borderInlineStartWidth")
         assert edge == "4px", "it has its looks"
+        assert axe_violations(visit.page) == []
         with served("second.log"):
             visit.page.locator(".wall .title").first.wait_for()
             assert visit.titles()[0] == "Blue <square>"

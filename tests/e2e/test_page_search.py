@@ -279,7 +279,7 @@ def test_axe_finds_nothing(visit: Visit, tmp_path: Path) -> None:
     def check(where: str) -> None:
         assert axe_violations(visit.page) == [], where
 
-    for path in ("/", "/?q=red&q=blue&w=1,-0.5&collection=many&f=artist:Artist+3", "/?q=x&collection=no", "/away"):
+    for path in ("/", "/?q=red&q=blue&w=1,-0.5&collection=many&f=artist:Artist+3", "/?q=x&collection=no"):
         visit.open(path)
         check(path)
     visit.open("/?q=red&q=blue&collection=colours&lang=de")

@@ -2,4 +2,4 @@
 import { untilReady } from "./more.js";
 
 document.documentElement.classList.add("scripted");
-untilReady(() => location.reload());
+untilReady(() => (location.pathname === "/away" ? location.replace("/") : location.reload()));
