@@ -129,9 +129,7 @@ def _from_a_person(request: Request) -> bool:
     return not request.url.path.startswith(API_PATHS) and "text/html" in request.headers.get("accept", "")
 
 
-def from_error(
-    request: Request, error: errors.BoonArtError, *, headers: Mapping[str, str] | None = None
-) -> Response:
+def from_error(request: Request, error: errors.BoonArtError, *, headers: Mapping[str, str] | None = None) -> Response:
     """The problem of one of our errors."""
     kind = kind_of(error)
     if kind.status >= 500:
