@@ -18,6 +18,8 @@ OPERATIONS = {
     "get_image": ("get", "/v1/works/{work_id}/image"),
     "get_thumbnail": ("get", "/v1/works/{work_id}/thumbnail"),
     "list_collections": ("get", "/v1/collections"),
+    "get_map": ("get", "/v1/collections/{name}/map"),
+    "get_map_works": ("get", "/v1/collections/{name}/map/works"),
     "create_collection": ("post", "/v1/collections"),
     "get_collection": ("get", "/v1/collections/{name}"),
     "delete_collection": ("delete", "/v1/collections/{name}"),
