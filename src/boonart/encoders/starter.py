@@ -49,7 +49,7 @@ from boonart.works import (
     UInt8Array,
 )
 
-WORDINGS = ("a {}", "a picture of a {}")
+WORDINGS = ("a {}", "a picture of a {}", "a painting of a {}")
 """Other ways in which a short query is read, since the network learned from sentences: half a point of mAP."""
 SHORT = 3
 """Words up to which a text is short."""

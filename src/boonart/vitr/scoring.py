@@ -40,6 +40,9 @@ PREPARE_BATCH = 64
 SCORE_BLOCK, WORDS_BLOCK = 256, 25
 """Pictures and descriptions that are scored at once. Descriptions are of all lengths: they are taken in this order, so
 that little is padded."""
+FEWEST_WORDS = 3
+"""Words that a text query must have for its role score to count: one or two relate nothing to each other, and the head
+has learned from sentences alone."""
 _OUT_OF_MEMORY_HINT = "Ask for fewer candidates, or set BOONART_DEVICE=cpu."
 
 
@@ -327,6 +330,8 @@ class VitrReranker:
                 parts["role"], parts["grounding"] = head.score_pictures(
                     pairs.regions, gathered.summaries, pairs.words[0]
                 )
+                if pairs.words.shape[1] < FEWEST_WORDS:
+                    parts["role"] = torch.zeros_like(parts["role"])
             else:
                 parts["role"], parts["grounding"] = head(pairs.regions, pairs.words, pairs.mask)
         return parts

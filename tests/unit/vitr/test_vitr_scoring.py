@@ -11,7 +11,7 @@ from vitr_fakes import TINY, FakeSource, candidate, image, reranker, text
 
 from boonart.errors import InvalidQuery, InvalidRequest, ModelError, ModelMismatch
 from boonart.ports import Features, Reranker, RerankRequest
-from boonart.vitr.mixture import Mixtures
+from boonart.vitr.mixture import Direction, Mixtures
 from boonart.works import Ranker
 
 RANKERS = [Ranker.LATE, Ranker.VITR, Ranker.ROLE]
@@ -69,6 +69,17 @@ async def test_best_first(rng, ranker):
     scores = [s.score for s in await ranks.rerank(request(texts[1], ranker=ranker))]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == 5
+
+
+async def test_one_or_two_words_have_no_role_score(rng):
+    ranks, _, texts = await gallery(FakeSource(), rng)
+    scores = [await ranks.rerank(request(texts[words - 1], ranker=Ranker.ROLE)) for words in (2, 3)]
+    network, mixture = ranks._network, ranks._mixtures.of(Ranker.ROLE, Direction.TEXT_TO_IMAGE)
+    assert mixture.weights["role"]
+    torch.nn.init.constant_(network.role.score.bias, 100.0)
+    again = [await ranks.rerank(request(texts[words - 1], ranker=Ranker.ROLE)) for words in (2, 3)]
+    assert [s.score for s in again[0]] == [s.score for s in scores[0]]
+    assert again[1][0].score > scores[1][0].score + 1
 
 
 async def test_warm_queries_fetch_nothing(rng):
