@@ -50,7 +50,7 @@ class ColourReranker:
             words = tuple(candidate.work.description.split())
         colour = candidate.work.title.split()[0].lower()
         named = [word.lower() for word in words if word.lower() in COLOURS]
-        relevance = 0.9 if colour in named else 0.2
+        relevance = 0.9 if colour in named else 0.004
         maps = tuple(WordMap(word, looked(place)) for place, word in enumerate(words)) if request.explain else ()
         return RerankScore(candidate.point_id, relevance + candidate.score / 10, 0.5, relevance, maps)
 

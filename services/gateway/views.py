@@ -20,8 +20,9 @@ __all__ = ["MOST_SHOWN", "PAGE_SIZE", "Asked", "View", "colour_class", "to_resul
 
 EAGER = 6
 """Pictures that are loaded at once; the others when they come near the window."""
-WEAK_BELOW = 0.5
-"""Relevance under which a match is called weak: more likely wrong than right."""
+WEAK_BELOW = 0.01
+"""Relevance under which a match is called weak. Far below one half: relevance is fitted on full sentences, of which one
+picture alone is right; short queries are given a few hundredths even where they are answered rightly."""
 LEAST = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Choices of the least relevance shown."""
 _UNDATED = 10_000

@@ -83,7 +83,7 @@ async def test_a_program_gets_a_problem_where_a_person_gets_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("relevances", "line", "nothing_fits"), [((0.9, 0.2), 1, 0), ((0.2, 0.1), 0, 1), ((None, None), 0, 0)]
+    ("relevances", "line", "nothing_fits"), [((0.9, 0.002), 1, 0), ((0.002, 0.001), 0, 1), ((None, None), 0, 0)]
 )
 async def test_weak_matches_and_what_was_left_out_are_said(
     relevances: tuple[float | None, ...], line: int, nothing_fits: int

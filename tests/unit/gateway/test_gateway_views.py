@@ -16,7 +16,7 @@ def answer(*relevances: float | None, work: Work | None = None) -> Answer:
 
 @pytest.mark.parametrize(
     ("relevances", "weak_from"),
-    [((0.9, 0.6, 0.4, 0.1), 3), ((0.4,), 1), ((0.9, 0.5), 0), ((None, None), 0), ((0.9, None), 0), ((), 0)],
+    [((0.9, 0.02, 0.004, 0.001), 3), ((0.004,), 1), ((0.9, 0.01), 0), ((None, None), 0), ((0.9, None), 0), ((), 0)],
 )
 def test_the_weak_line_stands_before_the_first_weak_match(relevances: tuple[float, ...], weak_from: int) -> None:
     results = to_results(answer(*relevances), Asked("x"), "c", 1.0)
