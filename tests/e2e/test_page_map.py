@@ -11,6 +11,8 @@ import pytest
 from gateway_support import painting
 from page_support import MARKS, PHONE, Visit, axe_violations, free_port, gateway_process
 
+expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
+
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytestmark = MARKS
 PROCESS = Path(__file__).parents[1] / "page_gateway.py"
@@ -72,12 +74,12 @@ def test_keys_and_buttons_move_and_zoom_and_the_address_keeps_the_place(visit: V
     canvas.press("ArrowLeft")
     visit.page.wait_for_url("**side=**")
     held = visit.page.locator(".in-view .title").count()
-    visit.page.wait_for_function("!/^8 of 8/.test(document.querySelector('.in-view [role=status]').innerText)")
+    expect(visit.page.locator(".in-view [role=status]")).not_to_contain_text("8 of 8")
     visit.page.reload()
     canvas.wait_for()
     assert "side=0.39" in visit.page.url
     visit.page.get_by_role("link", name="Whole map").click()
-    visit.page.wait_for_function("document.querySelectorAll('.in-view .title').length === 8")
+    expect(visit.page.locator(".in-view .title")).to_have_count(8)
     assert held <= 8
     assert "side=" not in visit.page.url
 
