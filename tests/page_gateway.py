@@ -48,7 +48,7 @@ class ColourReranker:
             words = request.query.words
         else:
             words = tuple(candidate.work.description.split())
-        colour = candidate.work.title.split()[0].lower()
+        colour = next(iter(candidate.work.title.lower().split()), "")
         named = [word.lower() for word in words if word.lower() in COLOURS]
         relevance = 0.9 if colour in named else 0.004
         maps = tuple(WordMap(word, looked(place)) for place, word in enumerate(words)) if request.explain else ()

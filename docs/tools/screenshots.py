@@ -39,7 +39,7 @@ def _with_picture(words: str = "") -> Callable[[Page], None]:
 
     def search(page: Page) -> None:
         page.locator("#q").fill(words)
-        page.locator("#picture").set_input_files(committed_gallery() / "pictures" / "sample-010.webp")
+        page.locator("#picture").set_input_files(committed_gallery().parent / "pictures" / "sample-010.webp")
         page.wait_for_url("**picture=**")
 
     return search
