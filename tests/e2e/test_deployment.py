@@ -191,7 +191,10 @@ async def test_one_query_is_one_trace_through_all_services(deployed: Deployment,
     assert [line["message"].split(" in ")[0] for line in logged] == ["POST /v1/search 200"]
 
 
-def test_every_service_counts_what_it_does(deployed: Deployment) -> None:
+async def test_every_service_counts_what_it_does(deployed: Deployment) -> None:
+    async with rest(deployed.gateway) as http, stub(deployed.gateway) as service:
+        await service.Search(search_pb2.SearchRequest(text="a red house", limit=1), timeout=20)
+        assert (await http.post("/v1/search", json={"text": "a red house"})).status_code == 200
     text = deployed.gateway.metrics()
     for sample in (
         'boonart_requests_total{code="200",method="POST /v1/search"}',
