@@ -8,17 +8,14 @@ project's one form for measurements; the goals are those of docs/page.md.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from boonart.evaluation.measurement import Measurement, this_machine
+from boonart.evaluation.processes import gateway
 
 QUERIES = (
     "a man with a dog",
@@ -59,33 +56,6 @@ _WEIGHT = """() => [...performance.getEntriesByType("navigation"), ...performanc
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""
 
 
-@contextmanager
-def gateway(home: Path, port: int, encoder: str) -> Iterator[str]:
-    """The gateway over this home, once it is ready."""
-    given = {"HOME": str(home), "PORT": str(port), "GRPC_PORT": "0", "ENCODER": encoder, "LOG_LEVEL": "WARNING"}
-    environment = os.environ | {f"BOONART_{name}": value for name, value in given.items()}
-    process = subprocess.Popen([sys.executable, "-m", "boonart_services.gateway"], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 300
-        while not _ready(url):
-            if process.poll() is not None or time.monotonic() > end:
-                sys.exit("the gateway does not become ready")
-            time.sleep(0.5)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def search(page: Page, url: str, collection: str, words: str) -> dict[str, float]:
     """Figures of one search, from the first view on."""
     page.goto(f"{url}/?collection={collection}", wait_until="networkidle")
@@ -122,7 +92,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     start = time.perf_counter()
-    with gateway(given.home, given.port, given.encoder) as url, sync_playwright() as started:
+    with gateway(given.home, given.port, ENCODER=given.encoder) as url, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=given.chromium, args=["--headless", "--no-sandbox"])
         page = browser.new_context(viewport={"width": 1366, "height": 900}).new_page()
         page.set_default_timeout(120_000)

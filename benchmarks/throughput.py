@@ -17,13 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from boonart.evaluation.measurement import Measurement, this_machine
-from boonart.rpc.channels import Credentials
+from boonart.evaluation.processes import gateway, service
 from boonart.rpc.clients import RemoteEncoder
-from boonart.rpc.probe import probe
 from boonart.sample.gallery import committed_gallery
 
 COLLECTION = "sample"
@@ -44,28 +43,6 @@ def query(client: int, number: int) -> str:
 
 
 # --- the services ----------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def service(module: str, home: Path, **settings: str) -> Iterator[None]:
-    """A process of one service, ended afterwards."""
-    given = {"HOME": str(home), "LOG_LEVEL": "WARNING", **settings}
-    environment = os.environ | {f"BOONART_{name}": value for name, value in given.items()}
-    process = subprocess.Popen([sys.executable, "-m", module], env=environment)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def wait_for(url: str, seconds: float = 300.0) -> None:
-    """Until the service says that it is ready."""
-    end = time.monotonic() + seconds
-    while why := probe(url, Credentials()):
-        if time.monotonic() > end:
-            sys.exit(f"{url} does not become ready: {why}")
-        time.sleep(0.5)
 
 
 def ingest(home: Path, encoder_url: str) -> None:
@@ -169,13 +146,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
         home = given.home or Path(folder)
         settings = {"GRPC_PORT": str(encoder_port), "ENCODER": given.encoder, "METRICS_PORT": str(metrics)}
-        running.enter_context(service("boonart_services.encoder", home, **settings))
-        wait_for(url)
+        running.enter_context(service("boonart_services.encoder", home, url, **settings))
         ingest(home, url)
         reranker = "none" if given.rerank == "none" else "auto"
-        gateway = {"PORT": str(gateway_port), "GRPC_PORT": "0", "ENCODER_URL": url, "RERANKER": reranker}
-        running.enter_context(service("boonart_services.gateway", home, **gateway))
-        wait_for(f"http://127.0.0.1:{gateway_port}/readyz")
+        running.enter_context(gateway(home, gateway_port, ENCODER_URL=url, RERANKER=reranker))
         figures = asyncio.run(
             measure(
                 url,

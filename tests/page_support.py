@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,15 @@ def gateway_process(command: Sequence[str], port: int, log: Path, environment: M
         process.send_signal(signal.SIGTERM)
         process.wait(30)
     assert "Traceback" not in log.read_text()
+
+
+@contextlib.contextmanager
+def page_gateway(folders: "pytest.TempPathFactory") -> Iterator[str]:
+    """The address of a gateway over the works of page_gateway.py."""
+    home, port = folders.mktemp("home"), free_port()
+    command = [sys.executable, str(Path(__file__).with_name("page_gateway.py")), str(port), str(home)]
+    with gateway_process(command, port, home / "log", {}) as url:
+        yield url
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -13,8 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from boonart.evaluation.processes import gateway
 from boonart.sample.gallery import committed_gallery
 
 IMAGES = Path(__file__).parents[1] / "images"
@@ -98,36 +97,16 @@ VIEWS = (
 
 
 @contextmanager
-def gateway(home: Path) -> Iterator[str]:
+def gallery(home: Path) -> Iterator[str]:
     """A gateway over the sample gallery in this home, which is filled where it is empty."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {"HOME": str(home), "PORT": str(port), "GRPC_PORT": "0", "LOG_LEVEL": "WARNING"}
-    environment = os.environ | {f"BOONART_{name}": value for name, value in given.items()}
+    environment = os.environ | {"BOONART_HOME": str(home)}
     ingest = [sys.executable, "-m", "boonart_ingest.main", str(committed_gallery()), "--collection", COLLECTION]
     subprocess.run(ingest, env=environment, check=True)
-    process = subprocess.Popen([sys.executable, "-m", "boonart_services.gateway"], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 300
-        while not ready(url):
-            if process.poll() is not None or time.monotonic() > end:
-                sys.exit("the gateway does not become ready")
-            time.sleep(0.5)
+    with gateway(home, port) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def ready(url: str) -> bool:
-    """Whether searches are answered."""
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def small(png: bytes) -> bytes:
@@ -190,7 +169,7 @@ def main() -> None:
     if given.url:
         take(given.url, given.chromium, given.views)
         return
-    with tempfile.TemporaryDirectory() as folder, gateway(given.home or Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, gallery(given.home or Path(folder)) as url:
         take(url, given.chromium, given.views)
 
 

@@ -179,7 +179,7 @@ class Access:
         request = Request(scope)
         headers: dict[str, str] = {}
         # A browser asks its user for a name and a password where it is told to, and sends the password as the key.
-        for_people = scope["path"].rstrip("/") == ADMIN_PAGE or scope["path"].startswith(f"{ADMIN_PAGE}/")
+        for_people = is_admin_page(scope["path"])
         try:
             given = _given(request, basic=for_people)
             key = self._rules.check(given, scope_of(scope["method"], scope["path"]), self._anonymous)
@@ -201,11 +201,16 @@ class Access:
         await self._app(scope, receive, announced)
 
 
+def is_admin_page(path: str) -> bool:
+    """Whether it is the page for the person who runs the server, or something on it."""
+    return path == ADMIN_PAGE or path.startswith(f"{ADMIN_PAGE}/")
+
+
 def scope_of(method: str, path: str) -> KeyScope:
     """What a request needs: everything that changes a collection as a whole is for admins."""
     if _WRITES.fullmatch(path.rstrip("/")):
         return KeyScope.WRITE
-    if path == ADMIN_PAGE or path.startswith(f"{ADMIN_PAGE}/"):
+    if is_admin_page(path):
         return KeyScope.ADMIN
     if path.startswith("/v1/collections") and method not in {"GET", "HEAD"}:
         return KeyScope.ADMIN

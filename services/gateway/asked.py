@@ -228,6 +228,16 @@ class Asked:
         return cls.read(parse_qsl(urlsplit(address).query, keep_blank_values=True))
 
 
+def work_address(work_id: str, collection: str, came_from: str = "") -> str:
+    """Address of a work's own view.
+
+    Args:
+        came_from: address of the list of results to go back to, or "".
+    """
+    values = {"id": work_id, "collection": collection, "from": came_from}
+    return "/work?" + urlencode({name: value for name, value in values.items() if value})
+
+
 def compiled(asked: Asked, kinds: Mapping[str, str], leave_out: str = "") -> works.Filter | None:
     """The chosen values as a filter: of each field one of its values.
 

@@ -21,7 +21,7 @@ from boonart.errors import BoonArtError
 from boonart.maps import SIDE, CollectionMap, digest_of, make_map, read_works
 from boonart.records import IngestReport, Progress, Rejected
 from boonart.works import Float32Array
-from boonart_services.gateway.jobs import Job, Jobs
+from boonart_services.gateway.jobs import Job, Jobs, Run
 
 KIND = "map"
 FRESH_SECONDS = 60.0
@@ -112,9 +112,7 @@ def _file(parts: Parts, collection: str) -> Path:
     return parts.settings.home / "maps" / f"{collection}.npz"
 
 
-def _making(
-    parts: Parts, collection: str, digest: str
-) -> Callable[[Callable[[Progress], None], Callable[[Rejected], None]], asyncio.Future[IngestReport]]:
+def _making(parts: Parts, collection: str, digest: str) -> Run:
     async def run(progress: Callable[[Progress], None], _: Callable[[Rejected], None]) -> IngestReport:
         total = (await parts.index.describe(collection)).count
 
@@ -124,7 +122,7 @@ def _making(
         found = await make(parts, collection, digest, read)
         return IngestReport(unchanged=len(found.ids))
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 async def _laid_out(vectors: Float32Array) -> Float32Array:

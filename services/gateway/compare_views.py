@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from boonart.works import Answer, Hit, Ranker
 from boonart_services.gateway.answers import picture_json
-from boonart_services.gateway.asked import Asked
+from boonart_services.gateway.asked import Asked, work_address
 from boonart_services.gateway.views import colour_class, work_title
 
 SHOWN = 24
@@ -100,14 +99,13 @@ def compared(
 
 
 def _ranked(collection: str, asked: Asked, hit: Hit, others: Mapping[str, int]) -> Ranked:
-    came_from = Asked(asked.text, collection=collection).address()
     return Ranked(
         rank=hit.rank,
         other_rank=others.get(hit.work.id, 0),
         mark=hit.work.id,
         title=work_title(hit.work),
         artist=hit.work.artist,
-        address="/work?" + urlencode({"id": hit.work.id, "collection": collection, "from": came_from}),
+        address=work_address(hit.work.id, collection, Asked(asked.text, collection=collection).address()),
         picture=picture_json(collection, hit.work.id, hit.picture),
         colour=colour_class(hit.picture.colour),
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from boonart.errors import BoonArtError
 from boonart.ports import CollectionInfo, WorkIndex
-from boonart.works import Candidate, Work
+from boonart.works import Candidate, Float32Array, Work, subject_name
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +98,7 @@ async def _examples(index: WorkIndex, name: str) -> tuple[str, ...]:
 async def _paintings(index: WorkIndex, collection: CollectionInfo, day: int) -> list[Candidate]:
     """Works that lie in directions of their own, so that they do not look alike."""
     random = np.random.default_rng([zlib.crc32(collection.name.encode()), day])
-    directions = random.standard_normal((PAINTINGS, collection.manifest.global_size)).astype(np.float32)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = directions_by_chance(random, PAINTINGS, collection)
     near = await asyncio.gather(
         *(index.search(collection.name, direction, name="image", limit=_NEAR) for direction in directions)
     )
@@ -109,6 +108,12 @@ async def _paintings(index: WorkIndex, collection: CollectionInfo, day: int) -> 
         if fresh:
             found[fresh[0].work.id] = fresh[0]
     return list(found.values())
+
+
+def directions_by_chance(random: np.random.Generator, count: int, collection: CollectionInfo) -> Float32Array:
+    """Directions to look for works in, evenly spread: (count, D), each of length 1."""
+    drawn = random.standard_normal((count, collection.manifest.global_size)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
 def chosen(works: list[Work], subjects: list[str], artists: list[str]) -> tuple[str, ...]:
@@ -129,7 +134,7 @@ def chosen(works: list[Work], subjects: list[str], artists: list[str]) -> tuple[
             break
     words: list[str] = []
     if len(sentences) < 3:
-        ends = dict.fromkeys(subject.rpartition(">")[2].strip() for subject in subjects)
+        ends = dict.fromkeys(map(subject_name, subjects))
         words = [end for end in ends if end and not any(end.casefold() in known.casefold() for known in sentences)]
     return tuple(dict.fromkeys([*sentences, *words[:3], *(artist for artist in artists[:1] if artist)]))[:MOST]
 

@@ -12,7 +12,7 @@ from boonart.errors import InvalidRequest
 from boonart.indexing import ingest
 from boonart.manifests import manifest_for
 from boonart.ports import CollectionInfo
-from boonart.records import IngestReport, PictureTools, Progress, Rejected, SourceRecord
+from boonart.records import IngestReport, PictureTools, Progress, Rejected, Source, SourceRecord
 from boonart.upkeep import drop_collection
 from boonart.works import Work
 from boonart_services.gateway.collection_maps import forget
@@ -78,6 +78,27 @@ async def drop(parts: Parts, name: str, confirm: str) -> None:
     await asyncio.to_thread(forget, parts, name)
 
 
+async def ingest_into(
+    parts: Parts, name: str, source: Source, progress: Callable[[Progress], None], reject: Callable[[Rejected], None]
+) -> IngestReport:
+    """Store what a source gives in a collection.
+
+    Raises:
+        BoonArtError: as `indexing.ingest`.
+    """
+    return await ingest(
+        source,
+        name,
+        parts.encoder,
+        parts.index,
+        parts.pictures,
+        TOOLS,
+        reranker=parts.reranker,
+        on_progress=progress,
+        on_quarantine=reject,
+    )
+
+
 async def upsert(here: Context, name: str, records: Sequence[SourceRecord], *, wait: bool) -> Job:
     """Store works as a job.
 
@@ -92,17 +113,7 @@ async def upsert(here: Context, name: str, records: Sequence[SourceRecord], *, w
     await parts.index.describe(name)
 
     async def run(progress: Callable[[Progress], None], reject: Callable[[Rejected], None]) -> IngestReport:
-        return await ingest(
-            _Records(records),
-            name,
-            parts.encoder,
-            parts.index,
-            parts.pictures,
-            TOOLS,
-            reranker=parts.reranker,
-            on_progress=progress,
-            on_quarantine=reject,
-        )
+        return await ingest_into(parts, name, _Records(records), progress, reject)
 
     job = await here.jobs.start("upsert", name, run)
     job.total = len(records)

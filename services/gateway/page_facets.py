@@ -157,7 +157,7 @@ def labels_of(name: str, values: Iterable[str]) -> dict[str, str]:
         return {value: _years(value) for value in listed}
     if name != "subjects":
         return {value: value for value in listed}
-    ends = Counter(value.rpartition(">")[2].strip() for value in listed)
+    ends = Counter(map(works.subject_name, listed))
     labels = {}
     for value in listed:
         parts = [part.strip() for part in value.split(">")]

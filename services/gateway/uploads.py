@@ -11,12 +11,11 @@ from pathlib import Path, PurePosixPath
 from starlette.datastructures import UploadFile
 
 from boonart.bootstrap import Parts
-from boonart.indexing import ingest
 from boonart.records import IngestReport, Progress, Rejected
 from boonart_ingest.main import quarantine_path
 from boonart_ingest.quarantine import QuarantineFile
 from boonart_ingest.sources import open_source
-from boonart_services.gateway.holdings import TOOLS
+from boonart_services.gateway.holdings import ingest_into
 
 RECORDS = "works.jsonl"
 
@@ -60,17 +59,7 @@ async def ingest_folder(
                 quarantine.add(rejected)
                 reject(rejected)
 
-            return await ingest(
-                open_source(folder / RECORDS),
-                collection,
-                parts.encoder,
-                parts.index,
-                parts.pictures,
-                TOOLS,
-                reranker=parts.reranker,
-                on_progress=progress,
-                on_quarantine=put_aside,
-            )
+            return await ingest_into(parts, collection, open_source(folder / RECORDS), progress, put_aside)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

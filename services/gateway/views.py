@@ -12,7 +12,16 @@ from boonart.dates import parse_years
 from boonart.ports import CollectionInfo
 from boonart.works import Answer, Candidate, Hit, Mode, Ranker, Target, Work
 from boonart_services.gateway.answers import picture_json
-from boonart_services.gateway.asked import EVERYWHERE, MOST_SHOWN, PAGE_SIZE, STEPS, Asked, Part, weight_of
+from boonart_services.gateway.asked import (
+    EVERYWHERE,
+    MOST_SHOWN,
+    PAGE_SIZE,
+    STEPS,
+    Asked,
+    Part,
+    weight_of,
+    work_address,
+)
 from boonart_services.gateway.examples import EXAMPLES
 from boonart_services.gateway.page_facets import Choice, Facet, labels_of, title_of
 
@@ -31,6 +40,11 @@ _UNDATED = 10_000
 def work_title(work: Work) -> str:
     """A work's title, or what stands for one."""
     return work.title or f"Untitled ({work.id})"
+
+
+def source_address(work: Work) -> str:
+    """Address of the source's own page, or "": out of a record nothing but the web, or it could run a script."""
+    return work.source_url if work.source_url.startswith(("https://", "http://")) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +289,11 @@ def _why(hit: Hit, asked: Asked, collection: str) -> str:
 
 def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
     collection = hit.collection or collection
-    source = hit.work.source_url
-    own = {"id": hit.work.id, "collection": collection, "from": asked.address() if asked else ""}
     return Tile(
         rank=hit.rank,
         work=hit.work,
-        address="/work?" + urlencode({name: value for name, value in own.items() if value}),
-        # An address out of a record: nothing but the web, or it could run a script.
-        source=source if source.startswith(("https://", "http://")) else "",
+        address=work_address(hit.work.id, collection, asked.address() if asked else ""),
+        source=source_address(hit.work),
         similar="/?" + urlencode({"like": hit.work.id, "collection": collection}),
         why=_why(hit, asked, collection),
         picture=picture_json(collection, hit.work.id, hit.picture),

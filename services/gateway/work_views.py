@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
-from boonart.works import Candidate, Hit, StoredPicture, Work
+from boonart.works import Candidate, Hit, StoredPicture, Work, subject_name
 from boonart_services.gateway.answers import picture_json
-from boonart_services.gateway.asked import Asked
+from boonart_services.gateway.asked import Asked, work_address
 from boonart_services.gateway.details import PRESETS, Detail
 from boonart_services.gateway.result_lists import Neighbours
-from boonart_services.gateway.views import colour_class, work_title
+from boonart_services.gateway.views import colour_class, source_address, work_title
 from boonart_services.gateway.word_maps import Looked
 
 MORE = 12
 """Works in each row of "more like this"."""
 FIRST_DETAIL = PRESETS["middle"]
-
-
-def work_address(work_id: str, collection: str, came_from: str = "") -> str:
-    """Address of a work's own view.
-
-    Args:
-        came_from: address of the list of results to go back to, or "".
-    """
-    values = {"id": work_id, "collection": collection, "from": came_from}
-    return "/work?" + urlencode({name: value for name, value in values.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +82,8 @@ class WorkView:
 
     @property
     def source(self) -> str:
-        """Address of the source's own page: nothing but the web, or it could run a script."""
-        return self.work.source_url if self.work.source_url.startswith(("https://", "http://")) else ""
+        """Address of the source's own page."""
+        return source_address(self.work)
 
     @property
     def source_host(self) -> str:
@@ -131,7 +120,7 @@ class WorkView:
     @property
     def subjects(self) -> list[Subject]:
         """Its subjects, each once."""
-        named = {last_part(path): path for path in self.work.subjects}
+        named = {subject_name(path): path for path in self.work.subjects}
         return [
             Subject(name, path, Asked(text=name, collection=self.collection).address()) for name, path in named.items()
         ]
@@ -166,18 +155,13 @@ def by_looks(collection: str, hits: Sequence[Hit]) -> list[Thumbnail]:
 
 def by_subject(collection: str, work: Work, candidates: Sequence[Candidate]) -> list[Thumbnail]:
     """The works whose descriptions are nearest, each with the subjects that both have."""
-    own = [last_part(path) for path in work.subjects]
+    own = [subject_name(path) for path in work.subjects]
     found = []
     for candidate in candidates:
         if candidate.work.id == work.id:
             continue
-        theirs = {last_part(path) for path in candidate.work.subjects}
+        theirs = {subject_name(path) for path in candidate.work.subjects}
         found.append(
             thumbnail(collection, candidate.work, candidate.picture, [name for name in own if name in theirs][:3])
         )
     return found[:MORE]
-
-
-def last_part(path: str) -> str:
-    """The particular end of a subject's path: "cow" of "nature > animals: mammals > cow"."""
-    return path.rpartition(">")[2].strip()

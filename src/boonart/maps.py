@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boonart.ports import WorkIndex
-from boonart.works import Candidate, Float32Array, UInt8Array
+from boonart.works import Candidate, Float32Array, UInt8Array, subject_name
 
 SIDE = 65_535
 """Places are whole numbers from 0 to this, from the upper left corner."""
@@ -188,7 +188,7 @@ def _clustered(places: Float32Array, count: int) -> list[npt.NDArray[np.intp]]:
 def _terms(item: Candidate) -> set[str]:
     """What may name a work's region: the last parts of its subjects, else the words of its title and description."""
     if item.work.subjects:
-        return {part for path in item.work.subjects if (part := path.rpartition(">")[2].strip())}
+        return {part for path in item.work.subjects if (part := subject_name(path))}
     return set(re.findall(r"[^\W\d_]{4,}", f"{item.work.title} {item.work.description}".lower()))
 
 

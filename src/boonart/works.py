@@ -464,3 +464,8 @@ def content_hash(record: Mapping[str, Any], picture_digest: str, model_ids: Sequ
     """
     text = json.dumps([record, picture_digest, list(model_ids)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def subject_name(path: str) -> str:
+    """The particular end of a subject's path: "cow" of "nature > animals: mammals > cow"."""
+    return path.rpartition(">")[2].strip()

@@ -1,7 +1,6 @@
 """The map of a collection and the page for the person who runs it, in headless Chromium."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,22 +8,19 @@ from pathlib import Path
 import httpx
 import pytest
 from gateway_support import painting
-from page_support import MARKS, PHONE, Visit, axe_violations, free_port, gateway_process
+from page_support import MARKS, PHONE, Visit, axe_violations, page_gateway
 
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytestmark = MARKS
-PROCESS = Path(__file__).parents[1] / "page_gateway.py"
 NO_SCRIPT = {"java_script_enabled": False}
 FINGER = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    command = [sys.executable, str(PROCESS), str(port), str(home)]
-    with gateway_process(command, port, home / "log", {}) as url:
+    with page_gateway(tmp_path_factory) as url:
         deadline = time.monotonic() + 120
         while httpx.get(f"{url}/v1/collections/colours/map", timeout=30).status_code != 200:
             assert time.monotonic() < deadline, httpx.get(f"{url}/v1/jobs").text

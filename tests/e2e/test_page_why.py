@@ -1,25 +1,21 @@
 """Why a hit matched and how sure the search is, in headless Chromium, with a reranker that looks for colours."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gateway_support import painting
-from page_support import MARKS, PHONE, Visit, contrast, free_port, gateway_process
+from page_support import MARKS, PHONE, Visit, contrast, page_gateway
 
 from boonart.encoders.fake import COLOURS
 
 pytestmark = MARKS
-PROCESS = Path(__file__).parents[1] / "page_gateway.py"
 QUERY = "/?q=a+red+square"
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    command = [sys.executable, str(PROCESS), str(port), str(home)]
-    with gateway_process(command, port, home / "log", {}) as url:
+    with page_gateway(tmp_path_factory) as url:
         yield url
 
 

@@ -1,14 +1,12 @@
 """A work's own view, a search with a detail, and two rankers side by side, in headless Chromium."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
-from page_support import MARKS, PHONE, Visit, axe_violations, contrast, free_port, gateway_process
+from page_support import MARKS, PHONE, Visit, axe_violations, contrast, page_gateway
 
 pytestmark = MARKS
-PROCESS = Path(__file__).parents[1] / "page_gateway.py"
 QUERY = "/?q=a+red+square"
 RED = "/work?id=work%2Fred&collection=colours&from=%2F%3Fq%3Da%2Bred%2Bsquare%26collection%3Dcolours"
 NO_SCRIPT = {"java_script_enabled": False}
@@ -17,9 +15,7 @@ FINGER = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    command = [sys.executable, str(PROCESS), str(port), str(home)]
-    with gateway_process(command, port, home / "log", {}) as url:
+    with page_gateway(tmp_path_factory) as url:
         yield url
 
 
@@ -92,13 +88,19 @@ def test_the_picture_is_zoomed_by_buttons_and_keys(visit: Visit) -> None:
     assert visit.page.evaluate("document.activeElement.innerText") == "Zoom"
 
 
-def test_a_detail_is_drawn_by_dragging(visit: Visit) -> None:
-    visit.open(RED)
+def drawing(visit: Visit) -> tuple[Any, dict[str, float]]:
+    """What a detail is drawn on, and where it lies."""
     visit.page.locator(".detail summary").click()
     layer = visit.page.locator(".drawing")
     layer.scroll_into_view_if_needed()
     box = layer.bounding_box()
     assert box is not None
+    return layer, box
+
+
+def test_a_detail_is_drawn_by_dragging(visit: Visit) -> None:
+    visit.open(RED)
+    _, box = drawing(visit)
     visit.page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.25 * box["height"])
     visit.page.mouse.down()
     visit.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.75 * box["height"], steps=3)
@@ -111,11 +113,7 @@ def test_a_detail_is_drawn_by_dragging(visit: Visit) -> None:
 
 def test_a_detail_is_drawn_by_two_clicks(visit: Visit) -> None:
     visit.open(RED)
-    visit.page.locator(".detail summary").click()
-    layer = visit.page.locator(".drawing")
-    layer.scroll_into_view_if_needed()
-    box = layer.bounding_box()
-    assert box is not None
+    layer, box = drawing(visit)
     layer.click(position={"x": 0.9 * box["width"], "y": 0.8 * box["height"]})
     layer.click(position={"x": 0.5 * box["width"], "y": 0.2 * box["height"]})
     assert numbers(visit) == pytest.approx([50, 20, 40, 60], abs=1)

@@ -13,15 +13,16 @@ from boonart.errors import BoonArtError, InvalidRequest, NotFound
 from boonart.maps import CollectionMap
 from boonart.works import Candidate, Mode
 from boonart_services.gateway.answers import picture_json
-from boonart_services.gateway.asked import EVERYWHERE, Asked
+from boonart_services.gateway.asked import EVERYWHERE, Asked, work_address
 from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.collection_schemas import COLLECTION_NAME, JobBody, MapWorksResponse
 from boonart_services.gateway.context import Context, context
+from boonart_services.gateway.jobs import Job
 from boonart_services.gateway.map_views import LISTED, MapView, Window, bounds_of, extent_of
 from boonart_services.gateway.problems import documented, kind_of
 from boonart_services.gateway.routes.page import KEYWORD_WEIGHT, show
 from boonart_services.gateway.views import WEAK_BELOW, View, work_title
-from boonart_services.gateway.work_views import thumbnail, work_address
+from boonart_services.gateway.work_views import thumbnail
 
 api = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(401, 403, 404, 409, 422, 429, 503))
 router = APIRouter(include_in_schema=False)
@@ -57,7 +58,7 @@ async def get_map(request: Request, name: Name) -> Response:
     one is being made.
     """
     here = context(request)
-    found, job = await maps_of(request).get(here.wired(), here.jobs, name)
+    found, job = await _map(request, here, name)
     if found is None:
         body = job.snapshot() if job is not None else {}
         return JSONResponse(body, 202, headers={"Location": f"/v1/jobs/{body.get('id', '')}", "Retry-After": "2"})
@@ -76,7 +77,7 @@ async def get_map_works(
 ) -> JSONResponse:
     """The works at points of the map; those that are there no longer are left out."""
     here = context(request)
-    found, _ = await maps_of(request).get(here.wired(), here.jobs, name)
+    found, _ = await _map(request, here, name)
     if found is None or found.digest != v:
         raise NotFound("The map has changed.", hint="Read it again.")
     listed = await _at(here, name, found, _numbers(points, len(found.ids)))
@@ -87,7 +88,7 @@ async def get_map_works(
 async def map_picture(request: Request, collection: str, v: str = "") -> Response:
     """The map drawn, for whoever has no script."""
     here = context(request)
-    found, _ = await maps_of(request).get(here.wired(), here.jobs, collection)
+    found, _ = await _map(request, here, collection)
     if found is None:
         raise NotFound("The map is being made.", hint="Try again in a few seconds.")
     cached = _FOREVER if v == found.digest else "no-cache"
@@ -124,9 +125,14 @@ def maps_of(request: Request) -> CollectionMaps:
     return found
 
 
+async def _map(request: Request, here: Context, name: str) -> tuple[CollectionMap | None, Job | None]:
+    """As `CollectionMaps.get`."""
+    return await maps_of(request).get(here.wired(), here.jobs, name)
+
+
 async def _seen(request: Request, here: Context, view: View, window: Window) -> MapView:
     name, text = view.collection, view.asked.text.strip()
-    found, job = await maps_of(request).get(here.wired(), here.jobs, name)
+    found, job = await _map(request, here, name)
     if found is None:
         return MapView(name, None, window, text, job.id if job is not None else "")
     held = found.inside(*bounds_of(window, extent_of(found)))

@@ -23,7 +23,7 @@ from boonart.errors import BoonArtError, InvalidQuery
 from boonart.search.queries import MAX_COLLECTIONS
 from boonart_services.gateway.asked import EVERYWHERE, Asked, compiled
 from boonart_services.gateway.context import Context, context
-from boonart_services.gateway.examples import Openings
+from boonart_services.gateway.examples import Openings, directions_by_chance
 from boonart_services.gateway.page_facets import Facet, facets_of, fields_of
 from boonart_services.gateway.problems import Kind, kind_of
 from boonart_services.gateway.texts import COOKIE, COOKIE_SECONDS, MIRRORED, chosen, languages
@@ -149,8 +149,7 @@ async def surprise(request: Request, collection: str = "") -> Response:
         await here.collection(collection)
         raise InvalidQuery("There is no work to begin with.", hint="Put works into the collection first.")
     info = secrets.choice(names)
-    direction = np.random.default_rng().standard_normal(info.manifest.global_size).astype(np.float32)
-    direction /= np.linalg.norm(direction)
+    (direction,) = directions_by_chance(np.random.default_rng(), 1, info)
     near = await index.search(info.name, direction, name="image", limit=_NEAR_CHANCE)
     work = secrets.choice(near).work
     address = Asked(like=work.id, collection=info.name).address()

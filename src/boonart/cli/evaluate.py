@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,13 +13,15 @@ from boonart.cli.output import JsonFile, err, keep, print_by_ranker, print_figur
 from boonart.works import Mode, Ranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from boonart.bootstrap import Parts
     from boonart.evaluation.protocols import PairSet
     from boonart.evaluation.relation_runs import LoadReranker
     from boonart.evaluation.retrieval import BoolArray
     from boonart.ports import EncoderModel
 
+Found = TypeVar("Found")
 app = typer.Typer(help="Measure retrieval quality after the benchmark protocols.", no_args_is_help=True)
 
 EncoderOption = Annotated[str, typer.Option(help="Encoder to measure; the configured one by default.")]
@@ -107,45 +109,27 @@ def names(
 
     A title or artist that several works share counts where any of them comes first.
     """
-    import asyncio
-
-    from boonart.bootstrap import build
-    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.evaluation.measurement import Measurement, this_machine
     from boonart.evaluation.modes import Named, names_first
-    from boonart.settings import read_settings
 
-    parts = build(read_settings(encoder=encoder or None, **UNHURRIED))
+    def ask(parts: Parts, advance: Callable[[int], None]) -> Coroutine[None, None, Named]:
+        return names_first(
+            parts.search, parts.index, collection, count=works, seed=seed, mode=mode, ranker=rerank, advance=advance
+        )
 
-    async def run(advance: Callable[[int], None]) -> Named:
-        try:
-            return await names_first(
-                parts.search,
-                parts.index,
-                collection,
-                count=works,
-                seed=seed,
-                mode=mode,
-                ranker=rerank,
-                advance=advance,
-            )
-        finally:
-            await parts.close()
-
-    with stopwatch() as watch, progress_bar() as bar:
-        task = bar.add_task("names", total=works)
-        found = asyncio.run(run(lambda done: bar.advance(task, done)))
+    found, encoder_id, seconds = over_stored("names", works, encoder, ask)
     what: dict[str, str | int | float | bool] = {
         "collection": collection,
         "works": found.works,
         "seed": seed,
         "mode": mode.value,
         "ranker": rerank.value,
-        "encoder": parts.encoder.card.id,
+        "encoder": encoder_id,
     }
     print_figures(f"names: {', '.join(f'{key} {value}' for key, value in what.items())}", found.figures)
     for miss in found.misses:
         err.print(f"{miss.kind} {miss.text!r}: {miss.first or 'nothing'} before {miss.wanted}", markup=False)
-    keep(Measurement("names", found.figures, what, this_machine(), watch.seconds), json_file)
+    keep(Measurement("names", found.figures, what, this_machine(), seconds), json_file)
 
 
 @app.command()
@@ -279,6 +263,41 @@ def probe(
     keep(Measurement(name, figures, {"encoder": model.card.id}, this_machine(), watch.seconds), json_file)
 
 
+def over_stored(
+    name: str,
+    total: int,
+    encoder: str,
+    ask: Callable[[Parts, Callable[[int], None]], Coroutine[None, None, Found]],
+) -> tuple[Found, str, float]:
+    """Ask a search of what is stored, under a progress bar.
+
+    Args:
+        total: steps of the bar.
+        ask: what to do with the parts; told what to call after each step.
+
+    Returns:
+        What came of it, the encoder's id, and the seconds it took.
+    """
+    import asyncio
+
+    from boonart.bootstrap import build
+    from boonart.evaluation.measurement import stopwatch
+    from boonart.settings import read_settings
+
+    parts = build(read_settings(encoder=encoder or None, **UNHURRIED))
+
+    async def run(advance: Callable[[int], None]) -> Found:
+        try:
+            return await ask(parts, advance)
+        finally:
+            await parts.close()
+
+    with stopwatch() as watch, progress_bar() as bar:
+        task = bar.add_task(name, total=total)
+        found = asyncio.run(run(lambda done: bar.advance(task, done)))
+    return found, parts.encoder.card.id, watch.seconds
+
+
 def searched(
     name: str,
     collection: str,
@@ -294,44 +313,33 @@ def searched(
         ids: of the N works that count.
         relevant: (Q, N).
     """
-    import asyncio
-
-    from boonart.bootstrap import build
-    from boonart.evaluation.measurement import Measurement, stopwatch, this_machine
+    from boonart.evaluation.measurement import Measurement, this_machine
     from boonart.evaluation.modes import ranked_by_search
     from boonart.evaluation.protocols import subject_figures
-    from boonart.settings import read_settings
     from boonart.works import Float32Array
 
-    parts = build(read_settings(encoder=choice.encoder or None, **UNHURRIED))
+    def ask(parts: Parts, advance: Callable[[int], None]) -> Coroutine[None, None, Float32Array]:
+        return ranked_by_search(
+            parts.search,
+            collection,
+            texts,
+            ids,
+            mode=mode,
+            ranker=choice.rerank,
+            candidates=choice.candidates,
+            advance=advance,
+        )
 
-    async def run(advance: Callable[[int], None]) -> Float32Array:
-        try:
-            return await ranked_by_search(
-                parts.search,
-                collection,
-                texts,
-                ids,
-                mode=mode,
-                ranker=choice.rerank,
-                candidates=choice.candidates,
-                advance=advance,
-            )
-        finally:
-            await parts.close()
-
-    with stopwatch() as watch, progress_bar() as bar:
-        task = bar.add_task(name, total=len(texts))
-        scores = asyncio.run(run(lambda done: bar.advance(task, done)))
+    scores, encoder_id, seconds = over_stored(name, len(texts), choice.encoder, ask)
     figures = subject_figures(scores, relevant)
     what: dict[str, str | int | float | bool] = {
         "collection": collection,
         "mode": mode.value,
         "ranker": choice.rerank.value,
-        "encoder": parts.encoder.card.id,
+        "encoder": encoder_id,
     }
     print_figures(f"{name}: {', '.join(f'{key} {value}' for key, value in what.items())}", figures)
-    keep(Measurement(name, figures, what, this_machine(), watch.seconds), choice.json_file)
+    keep(Measurement(name, figures, what, this_machine(), seconds), choice.json_file)
 
 
 def measure(name: str, pairs: PairSet, relevant: BoolArray | None, choice: Choice, *, split: str = "") -> None:

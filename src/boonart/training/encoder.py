@@ -26,12 +26,12 @@ from boonart.training.encoder_features import Progress, TrunkViews, load_trunk_v
 from boonart.training.encoder_merge import head_of, merge_heads
 from boonart.training.encoder_run import EncoderTraining, ImageStage
 from boonart.training.encoder_scenes import SceneSet, load_scene_set
-from boonart.training.encoder_sets import Rows, TrainingSet, load_training_set, pooled_views
+from boonart.training.encoder_sets import TrainingSet, load_training_set, pooled_views
 from boonart.training.encoder_steps import image_loss, mixed_loss, projection_loss
 from boonart.works import Float32Array
 
 Log = Callable[[str], None]
-LossOf = Callable[[Rows, np.random.Generator, Tensor], Tensor]
+LossOf = Callable[..., Tensor]
 """The loss of some photographs, given the generator for the rest of the batch and the inverse temperature."""
 __all__ = ["EncoderResult", "EncoderTraining", "train_encoder"]
 
@@ -86,7 +86,7 @@ def train_encoder(
     views = load_trunk_views(files, cache, network.image, views=2, seed=config.seed, progress=progress)
     captions = [item.captions for item in dev]
     out.mkdir(parents=True, exist_ok=True)
-    untuned_loss = partial(_photograph_loss, config, network, train, train.pooled)
+    untuned_loss = partial(projection_loss, network, train, train.pooled, config=config)
 
     scale = _train_projections(config, network, len(train), config.projection_epochs, untuned_loss, progress)
     log("projections: " + _line(evaluate_captions(network, views, captions)))
@@ -116,38 +116,14 @@ def _train_heads(
         )
         pooled = photographs[head.tuned]
         if scenes is None or painted is None:
-            loss_of = partial(_photograph_loss, settings, network, train, pooled)
+            loss_of = partial(projection_loss, network, train, pooled, config=settings)
         else:
-            loss_of = partial(_mixed_loss, settings, network, train, scenes, (pooled, painted[head.tuned]))
+            both = (pooled, painted[head.tuned])
+            loss_of = partial(mixed_loss, network, train, scenes, both, config=settings)
         _train_projections(settings, network, len(train), config.last_epochs, loss_of, progress)
         heads.append(head_of(network, tuned=head.tuned, share=head.share))
     captions = train.captions[:, 0].float()
     merge_heads(network, heads, (photographs[True][0].float(), photographs[False][0].float()), captions)
-
-
-def _photograph_loss(
-    config: EncoderTraining,
-    network: StarterNetwork,
-    train: TrainingSet,
-    pooled: Tensor,
-    rows: Rows,
-    rng: np.random.Generator,
-    scale: Tensor,
-) -> Tensor:
-    return projection_loss(network, train, pooled, rows, rng, config, scale)
-
-
-def _mixed_loss(
-    config: EncoderTraining,
-    network: StarterNetwork,
-    train: TrainingSet,
-    scenes: SceneSet,
-    pooled: tuple[Tensor, Tensor],
-    rows: Rows,
-    rng: np.random.Generator,
-    scale: Tensor,
-) -> Tensor:
-    return mixed_loss(network, train, scenes, pooled, rows, rng, config, scale)
 
 
 def _train_projections(
@@ -175,7 +151,7 @@ def _train_projections(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for step in range(steps):
         rows = rng.permutation(count)[:size]
-        loss = loss_of(rows, rng, log_scale.exp())
+        loss = loss_of(rows, rng, scale=log_scale.exp())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -58,7 +58,7 @@ class EncoderTraining:
         heads: pairs of projections that the third stage trains, each from a seed of its own, and merges.
         scenes: generated scenes of the third stage, 0 for none; a last twin is not left out.
         scene_batch: scenes beside each batch of photographs.
-        scene_weight: of the scenes' captions; those of the photographs have 1.
+        scene_weight: of the scenes' captions in a step, those of the photographs having 1; each of `heads` has its own.
         head_rate, image_rate: highest learning rates of projections and image block in the second stage.
         dropout: of pooled features and of readings.
         soft_share, soft_sharpness: see `encoder_losses.soft_targets`.

@@ -310,9 +310,8 @@ class _StageRun:
 
     def _losses(self, batch: PairBatch) -> dict[str, Tensor]:
         if self.stage.head is Head.ROLE:
-            paired = self.stage.twin_options is not None and bool((batch.twins >= 0).any())
-            options = self.stage.twin_options if paired and self.stage.twin_options else self.stage.options
-            return role_loss(self.network, batch, options)
+            own = self.stage.twin_options if bool((batch.twins >= 0).any()) else None
+            return role_loss(self.network, batch, own or self.stage.options)
         with_global = self.step // self.steps_a_pass >= self.stage.global_from
         return vitr_loss(self.network, batch, self.stage.options, with_global=with_global)
 

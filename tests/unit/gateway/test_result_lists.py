@@ -3,7 +3,7 @@
 import pytest
 
 from boonart_services.gateway.result_lists import Neighbours, list_address, neighbours
-from boonart_services.gateway.work_views import last_part, work_address
+from boonart_services.gateway.work_views import subject_name, work_address
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,5 @@ def test_the_neighbours_are_those_before_and_after() -> None:
 
 
 def test_a_subject_is_named_by_its_end() -> None:
-    assert last_part("nature > animals: mammals > cow") == "cow"
-    assert last_part("cow") == "cow"
+    assert subject_name("nature > animals: mammals > cow") == "cow"
+    assert subject_name("cow") == "cow"
