@@ -20,6 +20,8 @@ from boonart.works import GRID, REGIONS
 
 _POSITION_FEATURES = 8
 _OUT = -1e4
+SUMMARY_SIZE = 2 * REGIONS + 1
+"""Values of a picture's summary, see `RoleHead.summarise`."""
 _TINY = 1e-12
 """Least length that is divided by, as `functional.normalize` has it."""
 _REACH = 8

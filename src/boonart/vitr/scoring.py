@@ -19,7 +19,7 @@ from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered, Room
 from boonart.vitr.explain import word_maps
 from boonart.vitr.mixture import Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork, reason
-from boonart.vitr.role import inner_products
+from boonart.vitr.role import SUMMARY_SIZE, inner_products
 from boonart.works import (
     REGIONS,
     Candidate,
@@ -106,7 +106,7 @@ class VitrReranker:
             max_bytes=bank_bytes,
             device=device,
             summarise=role.summarise if role is not None else None,
-            summary_size=2 * REGIONS + 1 if role is not None else 0,
+            summary_size=SUMMARY_SIZE if role is not None else 0,
         )
         self._room = Room()
         self._fetching: dict[FeatureKey, asyncio.Task[dict[FeatureKey, Features]]] = {}
