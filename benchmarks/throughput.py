@@ -69,6 +69,9 @@ class Client:
         self._writer.close()
 
     async def ask(self, text: str) -> None:
+        if self._reader.at_eof():  # the gateway has closed it, idle while one client alone was asking
+            self.close()
+            await self.open()
         body = json.dumps({"text": text, **self._options}).encode()
         head = f"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         self._writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
