@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from boonart.sample.kinds import KINDS
 from boonart.sample.scenes import Manner, Place, RelationName, Scene, Thing, stable_number
 
-_NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four"}
+NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four"}
 
-_RELATION_WORDS: dict[RelationName, tuple[str, ...]] = {
+RELATION_WORDS: dict[RelationName, tuple[str, ...]] = {
     RelationName.LEFT_OF: ("to the left of", "left of", "on the left side of", "to the left of"),
     RelationName.RIGHT_OF: ("to the right of", "right of", "on the right side of", "to the right of"),
     RelationName.ABOVE: ("above", "over", "high above", "above"),
@@ -40,7 +40,7 @@ _RELATION_WORDS: dict[RelationName, tuple[str, ...]] = {
     RelationName.BIGGER_THAN: ("bigger than", "larger than", "bigger than", "bigger than"),
     RelationName.SMALLER_THAN: ("smaller than", "smaller than", "smaller than", "smaller than"),
 }
-_INVERSE = {
+INVERSE = {
     RelationName.LEFT_OF: RelationName.RIGHT_OF,
     RelationName.RIGHT_OF: RelationName.LEFT_OF,
     RelationName.ABOVE: RelationName.BELOW,
@@ -168,16 +168,16 @@ def noun_phrase(thing: Thing, variant: int = 0, *, article: str = "a") -> str:
     if thing.hair:
         tail.append(f"{thing.hair} hair")
     if kind.can("person") and thing.colour:
-        tail.append(_with_article(f"{thing.colour} coat"))
+        tail.append(with_article(f"{thing.colour} coat"))
     if tail:
         words += (" with " if thing.hair else " in ") + " and ".join(tail)
     if thing.count > 1:
-        return f"{_NUMBERS[thing.count]} {words}"
-    return _with_article(words) if article == "a" else f"{article} {words}"
+        return f"{NUMBERS[thing.count]} {words}"
+    return with_article(words) if article == "a" else f"{article} {words}"
 
 
 def _body(scene: Scene, variant: int, *, inverse: bool, with_place: bool = True) -> str:
-    place = _place_phrase(scene, variant) if with_place or not scene.things else ""
+    place = place_phrase(scene, variant) if with_place or not scene.things else ""
     rain = (" in the rain", " on a rainy day", " while it rains", " in the rain")[variant] if scene.rain else ""
     if not scene.things:
         return _BARE_PLACE[scene.place][variant] + rain
@@ -194,15 +194,15 @@ def _things_phrase(scene: Scene, variant: int, inverse: bool) -> str:
         return _listed([noun_phrase(thing, variant) for thing in things])
     relation = scene.relations[0]
     first, second, name = relation.subject, relation.object, relation.name
-    if inverse and name in _INVERSE:
-        first, second, name = second, first, _INVERSE[name]
+    if inverse and name in INVERSE:
+        first, second, name = second, first, INVERSE[name]
     phrase = (
-        f"{noun_phrase(things[first], variant)} {_RELATION_WORDS[name][variant]} "
+        f"{noun_phrase(things[first], variant)} {RELATION_WORDS[name][variant]} "
         f"{_second_phrase(things, first, second, variant)}"
     )
     for other in scene.relations[1:]:
         joined = _second_phrase(things, first, other.object, variant, others=(second,))
-        phrase += f" {_RELATION_WORDS[other.name][variant]} {joined}"
+        phrase += f" {RELATION_WORDS[other.name][variant]} {joined}"
     return phrase
 
 
@@ -215,7 +215,7 @@ def _second_phrase(things: Sequence[Thing], first: int, second: int, variant: in
     return noun_phrase(thing, variant)
 
 
-def _place_phrase(scene: Scene, variant: int) -> str:
+def place_phrase(scene: Scene, variant: int) -> str:
     """Where the scene is; a table without a coloured cloth is bare wood."""
     if not scene.place_colour:
         phrase = (_BARE_TABLE if scene.place is Place.TABLE else _PLACE_WORDS[scene.place])[variant]
@@ -228,7 +228,8 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def _with_article(words: str) -> str:
+def with_article(words: str) -> str:
+    """Such as "an orange cat"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 

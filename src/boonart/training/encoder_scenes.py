@@ -104,7 +104,7 @@ def load_scene_set(
         count: of scenes, at least one; one more where the last has a twin.
     """
     pictures = scene_pictures(seed, count, "train")
-    texts = [picture.captions for picture in pictures]
+    texts = [picture.own_captions for picture in pictures]
     as_painted, crop = encode_views(
         [partial(_painted, picture.load) for picture in pictures],
         texts,

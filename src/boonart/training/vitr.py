@@ -116,7 +116,7 @@ def starter_preset() -> VitrTraining:
         weight_decay=1e-2,
         averaging=0.995,
         photographs=0.34,
-        twins=0.4,
+        twins=0.5,
         options=StepOptions(
             hard_negatives=1, lists=0.0, twins=0.0, exchanged=0.3, centring=0.01, token_dropout=0.2, region_dropout=0.0
         ),

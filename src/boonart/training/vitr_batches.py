@@ -127,16 +127,25 @@ class BatchSampler:
                 false.append(int(rng.choice(counterparts)))
                 false_owners.append(place)
         tokens, vectors = image_tensors(features, rows)
-        identities = features.identities[rows]
         return PairBatch(
             tokens,
             vectors,
             padded_texts(features, texts + false),
             torch.tensor(false_owners, dtype=torch.long),
-            torch.from_numpy(identities[:, None] == identities[None, :]),
+            torch.from_numpy(self._same(texts, rows)),
             torch.from_numpy(_places_of_twins(features.twins[rows])),
             self._descriptions[texts],
         )
+
+    def _same(self, texts: Sequence[int], rows: Rows) -> npt.NDArray[np.bool_]:
+        """(B, B), see `PairBatch.same`."""
+        features = self._features
+        identities = features.identities[rows]
+        same: npt.NDArray[np.bool_] = identities[:, None] == identities[None, :]
+        for place, text in enumerate(texts):
+            if features.asks[text]:
+                same[place] |= [features.is_true(text, int(row)) for row in rows]
+        return same
 
 
 def _twin_groups(features: PairFeatures) -> list[list[int]]:

@@ -94,9 +94,8 @@ class TwinPairs:
 
 def twin_pairs(features: PairFeatures) -> TwinPairs:
     """All twins of a set, once for each pair of sentences in the same place."""
-    true = features.true_texts
     owned: dict[int, list[int]] = {}
-    for text in true:
+    for text in features.own_texts:
         owned.setdefault(int(features.owners[text]), []).append(int(text))
     groups: dict[int, list[int]] = {}
     for row, twin in enumerate(features.twins):

@@ -43,6 +43,9 @@ class TrainingPicture:
         identity: pictures of one identity (views of one photograph) are never held against each other.
         twin: pictures of one twin group differ in the relation alone; -1 where there is no twin.
         kind: kind of relation, or "".
+        asks: for each caption the facts that it asks for, where it is true of every picture that shows them; empty
+            for a caption of this picture alone. May be empty as a whole.
+        facts: what the picture shows of that.
     """
 
     load: Callable[[], Picture]
@@ -51,6 +54,13 @@ class TrainingPicture:
     identity: int = -1
     twin: int = -1
     kind: str = ""
+    asks: tuple[frozenset[str], ...] = ()
+    facts: frozenset[str] = frozenset()
+
+    @property
+    def own_captions(self) -> tuple[str, ...]:
+        """The captions that are of this picture alone."""
+        return tuple(caption for place, caption in enumerate(self.captions) if not self.asks or not self.asks[place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ class PairFeatures:
         identities, twins: (N,), see `TrainingPicture`.
         kinds: (N,).
         texts: the M texts.
+        asks, facts: (M,) and (N,), see `TrainingPicture`.
     """
 
     image_globals: Float32Array
@@ -80,11 +91,23 @@ class PairFeatures:
     twins: npt.NDArray[np.int64]
     kinds: tuple[str, ...]
     texts: tuple[str, ...]
+    asks: tuple[frozenset[str], ...]
+    facts: tuple[frozenset[str], ...]
 
     @property
     def true_texts(self) -> npt.NDArray[np.int64]:
         """Rows of the true texts, in the pictures' order."""
         return np.flatnonzero(self.contradicts < 0)
+
+    @property
+    def own_texts(self) -> npt.NDArray[np.int64]:
+        """Rows of the true texts that are of their own picture alone, in the pictures' order."""
+        return np.array([row for row in self.true_texts if not self.asks[row]], dtype=np.int64)
+
+    def is_true(self, text: int, picture: int) -> bool:
+        """Whether a true text is true of this picture, its own or another that shows what it asks for."""
+        asks = self.asks[text]
+        return bool(self.owners[text] == picture) or (bool(asks) and asks <= self.facts[picture])
 
     def text(self, row: int) -> Float16Array:
         """Tokens of one text, (T, Wt)."""
@@ -111,6 +134,8 @@ class PairFeatures:
             self.twins[pictures],
             tuple(self.kinds[row] for row in pictures),
             tuple(self.texts[row] for row in texts),
+            tuple(self.asks[row] for row in texts),
+            tuple(self.facts[row] for row in pictures),
         )
 
 
@@ -155,7 +180,18 @@ def encode_training_set(
         np.array([picture.twin for picture in pictures]),
         tuple(picture.kind for picture in pictures),
         tuple(texts),
+        _asks(pictures),
+        tuple(picture.facts for picture in pictures),
     )
+
+
+def _asks(pictures: Sequence[TrainingPicture]) -> tuple[frozenset[str], ...]:
+    """What each text of `_texts` asks for."""
+    asks: list[frozenset[str]] = []
+    for picture in pictures:
+        asks += picture.asks or [frozenset()] * len(picture.captions)
+        asks += [frozenset()] * sum(map(len, picture.false_captions))
+    return tuple(asks)
 
 
 def _texts(

@@ -131,15 +131,17 @@ def candidate_lists(
     Args:
         queries: rows of texts (`from_text`) or of pictures.
     """
-    true = features.true_texts
     if from_text:
         similar = features.text_globals[queries] @ features.image_globals.T
         best = np.argsort(-similar, axis=1, kind="stable")[:, :candidates]
-        right = best == features.owners[queries][:, None]
+        right = np.array(
+            [[features.is_true(text, int(picture)) for picture in row] for text, row in zip(queries, best, strict=True)]
+        )
         texts, pictures = np.repeat(queries, best.shape[1]), best.ravel()
     else:
-        similar = features.image_globals[queries] @ features.text_globals[true].T
-        best = true[np.argsort(-similar, axis=1, kind="stable")[:, :candidates]]
+        own = features.own_texts  # who asks what a picture shows wants descriptions, not what others would type
+        similar = features.image_globals[queries] @ features.text_globals[own].T
+        best = own[np.argsort(-similar, axis=1, kind="stable")[:, :candidates]]
         right = features.owners[best] == queries[:, None]
         texts, pictures = best.ravel(), np.repeat(queries, best.shape[1])
     parts = pair_parts(network, prepared, texts, pictures, rankers)

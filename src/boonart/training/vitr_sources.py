@@ -19,7 +19,7 @@ from boonart.training.encoder_features import altered
 from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
 
-HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding"})
+HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
 
 
@@ -185,13 +185,14 @@ def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
 def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPicture]:
     """Of the `count` scenes that follow the first `first` of the train split, those of the kinds that are hard.
 
-    Colours, sizes, what hides what and who holds what need more lessons than left and right.
+    Colours, sizes, numbers, what hides what and who holds what need more lessons than left and right.
     """
     known = len(scene_pictures(seed, first, "train"))  # a last twin is not left out
     return [picture for picture in scene_pictures(seed, first + count, "train")[known:] if picture.kind in HARD_KINDS]
 
 
 def _scene_group(group: Any, number: int) -> list[TrainingPicture]:
+    from boonart.sample.short_queries import facts, short_queries
     from boonart.sample.twins import twin_of
     from boonart.sample.wording import words_for
 
@@ -203,13 +204,16 @@ def _scene_group(group: Any, number: int) -> list[TrainingPicture]:
         else:
             twin = twin_of(scene)
             false = words_for(twin).captions if twin is not None else ()
+        short = short_queries(scene)
         pictures.append(
             TrainingPicture(
                 _painting(scene),
-                captions[place],
+                (*captions[place], *(query.text for query in short)),
                 tuple((text,) for text in false),
                 twin=number if len(captions) > 1 else -1,
                 kind=scene.kind.value,
+                asks=(*[frozenset[str]()] * len(captions[place]), *(query.asks for query in short)),
+                facts=facts(scene),
             )
         )
     return pictures

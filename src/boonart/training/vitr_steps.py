@@ -153,6 +153,9 @@ def candidate_pairs(matrix: Tensor, batch: PairBatch, options: StepOptions) -> t
     apart = batch.same.clone()
     has_twin = twins >= 0
     apart[own[has_twin], twins[has_twin]] = True  # twins have a column of their own
+    safe_twins = twins.clamp(min=0)
+    twin_picture = has_twin & ~batch.same[own, safe_twins]  # "two cows" may be true of both
+    twin_text = has_twin & ~batch.same[safe_twins, own]
     noise = -torch.empty_like(matrix).exponential_().log()  # so that not always the same are the hardest
     ranked = (matrix + noise).masked_fill(apart, _OUT)
     count = min(options.hard_negatives, size - 1)
@@ -163,16 +166,16 @@ def candidate_pairs(matrix: Tensor, batch: PairBatch, options: StepOptions) -> t
         false_text[batch.false_owners] = size + torch.arange(len(batch.false_owners), device=matrix.device)
     column = own.unsqueeze(1)
     many = column.expand(-1, count)
-    safe_twins, safe_false = twins.clamp(min=0).unsqueeze(1), false_text.clamp(min=0).unsqueeze(1)
-    texts = torch.cat([column, many, column, other_texts.indices, safe_twins, safe_false], dim=1)
-    pictures = torch.cat([column, other_pictures.indices, safe_twins, many, column, column], dim=1)
+    twin_column, false_column = safe_twins.unsqueeze(1), false_text.clamp(min=0).unsqueeze(1)
+    texts = torch.cat([column, many, column, other_texts.indices, twin_column, false_column], dim=1)
+    pictures = torch.cat([column, other_pictures.indices, twin_column, many, column, column], dim=1)
     valid = torch.cat(
         [
             torch.ones_like(column, dtype=torch.bool),
             other_pictures.values > _OUT / 2,
-            has_twin.unsqueeze(1),
+            twin_picture.unsqueeze(1),
             other_texts.values > _OUT / 2,
-            has_twin.unsqueeze(1),
+            twin_text.unsqueeze(1),
             # A twin's sentence is already there as the twin's own.
             ((false_text >= 0) & ~has_twin).unsqueeze(1),
         ],

@@ -124,3 +124,46 @@ def test_centring_pulls_offsets_to_zero(tmp_path):
         optimiser.step()
         found.append(loss.item())
     assert found[0] > 10 > 1 > found[-1]
+
+
+def asking(picture, *queries):
+    """The picture with short queries beside its sentence, and what it shows: its two colours."""
+    left, _, _, right = picture.captions[0].split()
+    captions = (*picture.captions, *(text for text, _ in queries))
+    asks = (frozenset[str](), *(frozenset(facts) for _, facts in queries))
+    return replace(picture, captions=captions, asks=asks, facts=frozenset({left, right, picture.captions[0]}))
+
+
+def test_a_short_query_is_not_held_against_pictures_that_show_what_it_asks_for(tmp_path):
+    pictures = [
+        replace(asking(scene("red", "blue", -1), ("red", {"red"})), false_captions=()),
+        replace(asking(scene("red", "white", -1)), false_captions=()),
+        replace(asking(scene("green", "white", -1)), false_captions=()),
+    ]
+    features = toys(tmp_path, pictures)
+    for seed in range(20):
+        batch = next(BatchSampler(features, 3).epoch(np.random.default_rng(seed)))
+        words = batch.texts.mask.sum(dim=1)
+        asked = int(words.argmin())
+        if words[asked] > 1:
+            continue
+        shows_red = [features.is_true(1, row) for row in range(3)]
+        assert shows_red == [True, True, False]
+        assert sorted(batch.same[asked].tolist()) == [False, True, True]
+        assert batch.same.sum() == 4
+        return
+    raise AssertionError("the short query was never drawn")
+
+
+def test_a_twin_of_which_the_same_words_are_true_is_no_lesson(tmp_path):
+    sides = [asking(picture, ("red blue", {"red", "blue"})) for picture in twins([("red", "blue")])]
+    features = toys(tmp_path, sides)
+    counts = set()
+    for seed in range(20):
+        batch = next(BatchSampler(features, 2).epoch(np.random.default_rng(seed)))
+        options = StepOptions(hard_negatives=1, false_texts=False)
+        _, _, valid, _ = candidate_pairs(torch.randn(2, 2), batch, options)
+        short = int(batch.texts.mask[0].sum()) == 2
+        assert bool(batch.same.all()) == short
+        counts.add((short, int(valid[:, 1:].sum())))
+    assert counts == {(True, 0), (False, 4)}

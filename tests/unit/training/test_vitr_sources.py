@@ -113,7 +113,7 @@ def test_scenes_and_their_twins():
     assert twins
     for a, b in twins.values():
         assert a.kind == b.kind
-        assert tuple(text for (text,) in a.false_captions) == b.captions
+        assert tuple(text for (text,) in a.false_captions) == b.own_captions
         assert a.captions != b.captions
     assert pictures[0].load().pixels.ndim == 3
     again = scene_pictures(3, 12, "train")
