@@ -1,6 +1,7 @@
 """What the page's browser tests share: a gateway as a process, Chromium, and a visitor who watches for breaches."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -104,20 +105,42 @@ class Visit:
     def open(self, path: str = "/") -> None:
         self.page.goto(self.address + path)
 
+    def follow(self, control: "playwright.Locator") -> None:
+        """Click what leads to another page, and wait until that page is there."""
+        with self.page.expect_navigation():
+            control.click()
+
     def search(self, text: str) -> None:
         self.page.get_by_role("searchbox").fill(text)
-        self.page.get_by_role("searchbox").press("Enter")
-        self.page.wait_for_url("**q=**")
+        with self.page.expect_navigation():
+            self.page.get_by_role("searchbox").press("Enter", no_wait_after=True)
 
     def titles(self) -> list[str]:
+        self.page.wait_for_load_state()
         return self.page.locator("main .title").all_inner_texts()
 
-    def until(self, expression: str, seconds: float = 60.0) -> None:
+    def until(self, expression: str, seconds: float = 120.0) -> None:
         """Wait until a script's expression holds. Playwright's own way polls with `eval`, which the policy forbids."""
         end = time.monotonic() + seconds
-        while not self.page.evaluate(expression):
+        while not self._holds(expression):
             assert time.monotonic() < end, f"never came true: {expression}"
             self.page.wait_for_timeout(50)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.page.evaluate(expression))
+        except playwright.Error as error:
+            # The page that was asked has just given way to the next.
+            if "navigation" not in error.message and "destroyed" not in error.message:
+                raise
+            return False
+
+    def pictures_come(self, selector: str) -> None:
+        """Wait until the pictures that a selector names are there: a picture has no size of its own before."""
+        self.page.locator(selector).first.wait_for()
+        self.until(
+            f"[...document.querySelectorAll({json.dumps(selector)})].every(one => one.complete && one.naturalWidth > 0)"
+        )
 
     def scrolls_sideways(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
@@ -125,8 +148,12 @@ class Visit:
 
 @contextlib.contextmanager
 def visiting(browser: "playwright.Browser", address: str, **options: object) -> Iterator[Visit]:
-    """A fresh visitor; fails the test on a script error, a breach of the policy, or a request to another host."""
-    context = browser.new_context(**{"viewport": DESK, **options})
+    """A fresh visitor; fails the test on a script error, a breach of the policy, or a request to another host.
+
+    The service worker stays out, except where a test is about it (`service_workers="allow"`): each visitor would start
+    one more process for it, on which the pages that they open would then wait.
+    """
+    context = browser.new_context(**{"viewport": DESK, "service_workers": "block", **options})
     # A busy machine may take its time: what is tested is what comes, not when.
     context.set_default_timeout(120_000)
     page = context.new_page()

@@ -78,6 +78,7 @@ def test_an_uploaded_picture_shows_descriptions(visit: Visit, tmp_path: Path) ->
     visit.page.wait_for_url("**picture=**")
     assert visit.page.locator("blockquote").first.inner_text() == "A blue square on a blue ground"
     assert visit.titles()[0] == "Blue <square>"
+    visit.pictures_come(".asked img")
     asked = visit.page.get_by_alt_text("The picture you searched with")
     assert asked.evaluate("image => image.naturalWidth") == 200
     visit.page.go_back()
@@ -208,7 +209,7 @@ def test_without_javascript_words_and_pictures_are_searched(visit: Visit, tmp_pa
     path.write_bytes(painting(COLOURS["brown"], form="JPEG"))
     visit.open()
     visit.page.get_by_role("searchbox").fill("green")
-    visit.page.get_by_role("button", name="Search", exact=True).click()
+    visit.follow(visit.page.get_by_role("button", name="Search", exact=True))
     assert visit.titles()[0] == "Green <square>"
     visit.open()
     visit.page.locator("#picture").set_input_files(path)
@@ -216,7 +217,7 @@ def test_without_javascript_words_and_pictures_are_searched(visit: Visit, tmp_pa
     visit.page.wait_for_url("**picture=**")
     assert visit.titles()[0] == "Brown <square>"
     visit.page.get_by_role("searchbox").fill("green")
-    visit.page.get_by_role("button", name="Search", exact=True).click()
+    visit.follow(visit.page.get_by_role("button", name="Search", exact=True))
     assert visit.page.get_by_role("heading", level=1).inner_text() == "Paintings that fit your picture and the rest"
     assert set(visit.titles()[:2]) == {"Brown <square>", "Green <square>"}
 

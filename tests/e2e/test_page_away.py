@@ -24,14 +24,17 @@ def test_a_page_of_ours_says_that_the_server_is_away_and_comes_back_by_itself(tm
     def served(log: str) -> AbstractContextManager[str]:
         return gateway_process([sys.executable, "-m", "boonart_services.gateway"], port, tmp_path / log, environment)
 
-    with chromium() as browser, visiting(browser, f"http://127.0.0.1:{port}", locale="de-DE") as visit:
+    with (
+        chromium() as browser,
+        visiting(browser, f"http://127.0.0.1:{port}", locale="de-DE", service_workers="allow") as visit,
+    ):
         with served("first.log"):
             visit.open("/?q=red")
             visit.page.evaluate("navigator.serviceWorker.ready")
             visit.until("navigator.serviceWorker.controller !== null")
             visit.until("caches.keys().then(names => names.length > 0)")
         visit.page.get_by_role("searchbox").fill("blue")
-        visit.page.get_by_role("searchbox").press("Enter")
+        visit.page.get_by_role("searchbox").press("Enter", no_wait_after=True)
         alert = visit.page.get_by_role("alert")
         alert.wait_for()
         assert "BoonArt ist nicht erreichbar" in alert.inner_text()

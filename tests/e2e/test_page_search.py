@@ -54,6 +54,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def chips(visit: Visit) -> list[str]:
+    visit.page.wait_for_load_state()
     return visit.page.locator(".chips:not(.narrowed) .chip summary").evaluate_all(
         "all => all.map(one => [...one.querySelectorAll('b, span.what, i')].map(part => part.innerText).join(' '))"
     )
@@ -75,9 +76,9 @@ def test_words_and_a_picture_search_together(visit: Visit, tmp_path: Path) -> No
     assert "q=green" in visit.page.url
     assert chips(visit) == ["green", "your picture"]
     assert set(visit.titles()[:2]) == {"Blue <square>", "Green <square>"}
-    visit.page.get_by_role("link", name="Remove green").click()
+    visit.follow(visit.page.get_by_role("link", name="Remove green"))
     assert visit.page.get_by_role("heading", level=1).inner_text() == "Descriptions that fit your picture"
-    visit.page.get_by_role("link", name="Paintings that look like it").click()
+    visit.follow(visit.page.get_by_role("link", name="Paintings that look like it"))
     assert visit.page.get_by_role("heading", level=1).inner_text() == "Paintings that look like your picture"
     assert visit.page.locator(".wall .title").first.inner_text() == "Blue <square>"
 
@@ -87,18 +88,18 @@ def test_parts_are_added_weighted_turned_round_and_removed(visit: Visit) -> None
     visit.open(QUERY)
     visit.page.get_by_text("Add to the search").click()
     visit.page.get_by_label("Words", exact=True).fill("blue")
-    visit.page.get_by_role("button", name="Also this").click()
+    visit.follow(visit.page.get_by_role("button", name="Also this"))
     assert chips(visit) == ["a red square", "blue"]
     visit.page.locator(".chip summary").nth(1).click()
-    visit.page.locator(".sheet:visible").get_by_role("link", name="more", exact=True).click()
+    visit.follow(visit.page.locator(".sheet:visible").get_by_role("link", name="more", exact=True))
     assert "w=1%2C2" in visit.page.url
     assert visit.titles()[0] == "Blue <square>"
     visit.page.locator(".chip summary").nth(1).click()
-    visit.page.get_by_role("link", name="Not this").locator("visible=true").click()
+    visit.follow(visit.page.get_by_role("link", name="Not this").locator("visible=true"))
     assert chips(visit) == ["a red square", "not blue more"]
     assert visit.titles()[0] == "Red <square>"
     assert visit.titles()[-1] == "Blue <square>"
-    visit.page.get_by_role("link", name="Remove blue").click()
+    visit.follow(visit.page.get_by_role("link", name="Remove blue"))
     assert chips(visit) == []
     assert visit.page.get_by_role("searchbox").input_value() == "a red square"
     visit.page.go_back()
@@ -134,13 +135,13 @@ def test_facets_narrow_with_the_counts_that_they_promise(visit: Visit) -> None:
     assert headings == ["Collection", "Artist", "Period", "Subject"]
     century = visit.page.locator(".facets a", has_text="1700–1799")
     assert "10" in century.inner_text()
-    century.click()
+    visit.follow(century)
     assert len(visit.titles()) == 10
-    visit.page.locator(".facets a", has_text="Artist 3").click()
+    visit.follow(visit.page.locator(".facets a", has_text="Artist 3"))
     assert len(visit.titles()) == 2
-    visit.page.locator(".facets a", has_text="Artist 4").click()
+    visit.follow(visit.page.locator(".facets a", has_text="Artist 4"))
     assert len(visit.titles()) == 4, "a second artist beside the first"
-    visit.page.get_by_role("link", name="Remove Artist 3").click()
+    visit.follow(visit.page.get_by_role("link", name="Remove Artist 3"))
     assert len(visit.titles()) == 2
     visit.search("blue")
     assert len(visit.titles()) == 2, "filters stay with the next words"
@@ -148,7 +149,7 @@ def test_facets_narrow_with_the_counts_that_they_promise(visit: Visit) -> None:
 
 def test_all_collections_are_searched_at_once(visit: Visit) -> None:
     visit.open(QUERY)
-    visit.page.locator(".facets a", has_text="All collections").click()
+    visit.follow(visit.page.locator(".facets a", has_text="All collections"))
     titles = visit.titles()
     assert "Red <square>" in titles
     assert any("study" in title for title in titles)
@@ -158,7 +159,7 @@ def test_all_collections_are_searched_at_once(visit: Visit) -> None:
 def test_filters_that_leave_nothing_can_be_lifted(visit: Visit) -> None:
     visit.open("/?q=red&collection=colours&f=artist:Nobody")
     assert visit.page.get_by_text("Nothing passes these filters.").is_visible()
-    visit.page.get_by_role("link", name="Search without filters").click()
+    visit.follow(visit.page.get_by_role("link", name="Search without filters"))
     assert len(visit.titles()) == 8
 
 
@@ -171,12 +172,13 @@ def test_the_list_grows_as_one_scrolls_and_back_finds_the_place(visit: Visit) ->
     for count in (96, MANY):
         visit.page.evaluate("scrollTo(0, document.body.scrollHeight)")
         visit.until(f"document.querySelectorAll('.wall .title').length === {count}")
-        assert visit.page.get_by_role("status").inner_text() == f"{count} works shown"
+        visit.until(f"document.querySelector('.summary').innerText === '{count} works shown'")
     ids = visit.page.locator(".wall > li").evaluate_all("items => items.map(item => item.id)")
     assert ids == [f"w{rank}" for rank in range(1, MANY + 1)]
     assert not visit.page.locator("p.more").count()
     visit.page.evaluate("scrollTo(0, 3000)")
-    visit.page.wait_for_timeout(200)
+    # A place is kept with the page once it was painted there.
+    visit.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     place = visit.page.evaluate("scrollY")
     visit.open("/?collection=colours")
     visit.page.go_back()
@@ -190,13 +192,13 @@ def test_a_pressed_link_shows_more_and_leads_on_from_there(visit: Visit) -> None
     visit.page.get_by_role("link", name="More", exact=True).focus()
     visit.page.keyboard.press("Enter")
     visit.until("document.querySelectorAll('.wall .title').length === 96")
-    assert visit.page.evaluate("document.activeElement.closest('li').id") == "w49"
+    visit.until("document.activeElement.closest('li')?.id === 'w49'")
 
 
 @pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)
 def test_without_javascript_a_link_makes_the_list_longer(visit: Visit) -> None:
     visit.open(LIST)
-    visit.page.get_by_role("link", name="More", exact=True).click()
+    visit.follow(visit.page.get_by_role("link", name="More", exact=True))
     assert len(visit.titles()) == 96
     assert visit.page.url.endswith("#w49")
 
@@ -229,7 +231,7 @@ def test_recent_searches_are_remembered_and_forgotten(visit: Visit) -> None:
     visit.open("/")
     history = visit.page.locator(".history")
     assert history.locator("a").all_inner_texts() == ["blue", "red"]
-    history.get_by_role("link", name="red").click()
+    visit.follow(history.get_by_role("link", name="red"))
     assert visit.titles()[0] == "Red <square>"
     visit.open("/")
     history.get_by_role("button", name="Forget them").click()
@@ -247,7 +249,7 @@ def test_a_german_visitor_reads_german(visit: Visit) -> None:
     assert visit.page.locator("html").get_attribute("lang") == "de"
     assert re.search(r"8 Werke in \d+ ms", visit.page.get_by_role("status").inner_text())
     assert visit.page.locator(".facets h2").all_inner_texts()[:2] == ["Sammlung", "Künstler"]
-    visit.page.get_by_role("link", name="English").click()
+    visit.follow(visit.page.get_by_role("link", name="English"))
     assert "8 works in" in visit.page.get_by_role("status").inner_text()
     visit.search("blue")
     assert "8 works in" in visit.page.get_by_role("status").inner_text(), "the choice is kept"
@@ -306,9 +308,9 @@ def test_the_keyboard_alone_searches_refines_and_opens_a_work(visit: Visit) -> N
     visit.page.wait_for_url("**w=1%2C-0.5**")
     visit.page.locator(".chip summary").first.focus()
     press("Enter")
-    assert visit.page.locator(".chip .sheet").first.is_visible()
+    visit.page.locator(".chip .sheet").first.wait_for()
     press("Escape")
-    assert not visit.page.locator(".chip .sheet").first.is_visible()
+    visit.page.locator(".chip .sheet").first.wait_for(state="hidden")
     assert visit.page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 

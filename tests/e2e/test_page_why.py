@@ -22,11 +22,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def ask_why(visit: Visit, title: str = "Red <square>") -> None:
     visit.page.get_by_role("link", name=f"Why it matched ({title})").click()
     visit.page.locator("dialog[open] .term").first.wait_for()
+    visit.pictures_come("dialog .over")
 
 
 def shown(visit: Visit) -> list[str]:
     """The words whose veil lies over the picture."""
-    visit.page.wait_for_timeout(300)
+    visit.until("document.getAnimations().length === 0")
     return visit.page.evaluate(
         """[...document.querySelectorAll(".term")]
             .filter(term => getComputedStyle(term.querySelector(".veil")).opacity > 0.9)
@@ -67,6 +68,7 @@ def test_the_veil_lies_over_the_picture_with_its_proportions(visit: Visit) -> No
     for title in ("Red <square>", "Grey <square>"):
         visit.open("/?q=a+red+grey+square")
         ask_why(visit, title)
+        visit.until("document.querySelector('.why .over').naturalWidth > 0")
         boxes = visit.page.evaluate(
             """() => {
                 const image = document.querySelector(".why .over");
@@ -91,15 +93,16 @@ def test_the_keyboard_goes_through_the_words_and_back_to_the_hit(visit: Visit) -
     link.focus()
     visit.page.keyboard.press("Enter")
     visit.page.locator("dialog[open]").wait_for()
-    assert visit.page.evaluate("document.activeElement.type") == "radio", "a word has the focus at once"
+    # A word has the focus at once.
+    visit.until("document.activeElement.type === 'radio'")
     seen = set()
     for _ in range(3):
         visit.page.keyboard.press("ArrowRight")
         seen |= set(shown(visit))
     assert seen == {"a", "red", "square"}
     visit.page.keyboard.press("Escape")
-    assert not visit.page.locator("dialog[open]").count()
-    assert visit.page.evaluate("document.activeElement.className") == "ask-why"
+    visit.page.locator("dialog[open]").wait_for(state="detached")
+    visit.until("document.activeElement.className === 'ask-why'")
 
 
 @pytest.mark.parametrize("visit", [{"viewport": PHONE, "has_touch": True, "is_mobile": True}], indirect=True)
@@ -109,13 +112,14 @@ def test_a_finger_does_the_same(visit: Visit) -> None:
     visit.page.locator("dialog[open] .term").first.wait_for()
     for place, word in ((2, "square"), (1, "red")):
         visit.page.locator("dialog .word").nth(place).tap()
+        visit.until(f"document.querySelectorAll('dialog .term input')[{place}].checked")
         assert shown(visit) == [word]
         box = visit.page.locator("dialog .word").nth(place).bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 24
     assert not visit.scrolls_sideways()
     visit.page.get_by_role("button", name="Close").tap()
-    assert not visit.page.locator("dialog[open]").count()
+    visit.page.locator("dialog[open]").wait_for(state="detached")
 
 
 @pytest.mark.parametrize("visit", [{"java_script_enabled": False}], indirect=True)
@@ -125,7 +129,7 @@ def test_without_javascript_it_is_a_page(visit: Visit) -> None:
     visit.page.wait_for_url("**/why?**")
     visit.page.locator(".word").nth(2).click()
     assert visit.page.locator(".place:visible").inner_text().startswith("square: ")
-    visit.page.get_by_role("link", name="Back to the results").click()
+    visit.follow(visit.page.get_by_role("link", name="Back to the results"))
     assert visit.titles()[0] == "Red <square>"
 
 
@@ -167,7 +171,7 @@ def test_a_query_about_nothing_in_the_collection_says_so(visit: Visit) -> None:
     assert not visit.page.get_by_text("Weaker matches").count()
     visit.open("/?q=a+violin&min_relevance=0.5")
     assert visit.titles() == []
-    visit.page.get_by_role("link", name="Show weaker matches").click()
+    visit.follow(visit.page.get_by_role("link", name="Show weaker matches"))
     assert len(visit.titles()) == 8
 
 
