@@ -5,10 +5,11 @@ Their form is described in `schemas`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from boonart.works import Answer, Hit, StoredPicture, Work
+from boonart.works import Answer, FacetCount, Hit, StoredPicture, Work
 
 PICTURE_VERSION = 12
 """Digits of a picture's key in its address."""
@@ -86,8 +87,10 @@ def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_
         "models": dict(answer.models),
     }
     if answer.facets:
-        body["facets"] = {
-            name: [{"value": item.value, "count": item.count} for item in values]
-            for name, values in answer.facets.items()
-        }
+        body["facets"] = facets_json(answer.facets)
     return body
+
+
+def facets_json(facets: Mapping[str, Sequence[FacetCount]]) -> dict[str, Any]:
+    """Counted values by field."""
+    return {name: [{"value": item.value, "count": item.count} for item in values] for name, values in facets.items()}

@@ -24,6 +24,7 @@ from boonart.observability import Metrics
 from boonart.ports import CollectionInfo
 from boonart.rpc.deadlines import within
 from boonart.works import Answer, Candidate, Float32Array, Hit, Picture, Query
+from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.jobs import Jobs
 from boonart_services.gateway.query_pictures import QueryPictures
 
@@ -43,6 +44,7 @@ class Context:
         parts: None while the models load.
         pictures: the pictures that people search with.
         jobs: what goes on in the background.
+        maps: of the collections.
         ready: whether encoder and index answered when they were last asked.
         ready_at: when that was, on the monotonic clock.
         metrics: of this gateway, over REST and gRPC alike.
@@ -51,6 +53,7 @@ class Context:
     parts: Parts | None = None
     pictures: QueryPictures = field(default_factory=QueryPictures)
     jobs: Jobs = field(default_factory=Jobs)
+    maps: CollectionMaps = field(default_factory=CollectionMaps)
     ready: bool = False
     ready_at: float = 0.0
     metrics: Metrics = field(default_factory=Metrics)

@@ -19,7 +19,8 @@ from boonart.rpc.v1 import search_pb2, search_pb2_grpc
 from boonart_services.gateway import grpc_jobs, holdings
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
-from boonart_services.gateway.searching import search_page
+from boonart_services.gateway.mapped import map_of, works_of_tag
+from boonart_services.gateway.searching import facets_of, search_page
 
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 
@@ -166,6 +167,45 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             # Keepalives are the transport's own.
             if event is not None:
                 yield search_pb2.FollowJobResponse(seq=event.seq, event=event.name, job=grpc_jobs.to_job(event.data))
+
+    async def GetFacets(
+        self, request: search_pb2.GetFacetsRequest, context: GrpcContext
+    ) -> search_pb2.GetFacetsResponse:
+        """The values of fields, counted without a query."""
+        self._admit(context, Scope.SEARCH)
+        collection = await self._here.collection(request.collection)
+        where = search_mapping.from_filter(request.where) if request.HasField("where") else None
+        counted = await facets_of(self._here, collection, request.fields, where)
+        return search_pb2.GetFacetsResponse(collection=collection, facets=search_mapping.to_facets(counted))
+
+    async def GetMap(self, request: search_pb2.GetMapRequest, context: GrpcContext) -> search_pb2.GetMapResponse:
+        """Where each work of a collection lies."""
+        self._admit(context, Scope.SEARCH)
+        found, job = await map_of(self._here, await self._here.collection(request.collection))
+        answer = search_pb2.GetMapResponse(job=grpc_jobs.to_job(job.snapshot()) if job is not None else None)
+        if found is not None:
+            answer.tag, answer.count = found.digest, len(found.ids)
+            if request.tag != found.digest:
+                answer.places, answer.colours = found.packed_places(), found.packed_colours()
+        return answer
+
+    async def GetMapWorks(
+        self, request: search_pb2.GetMapWorksRequest, context: GrpcContext
+    ) -> search_pb2.GetMapWorksResponse:
+        """The works at points of the map."""
+        self._admit(context, Scope.SEARCH)
+        collection = await self._here.collection(request.collection)
+        listed = await works_of_tag(self._here, collection, request.tag, request.points)
+        return search_pb2.GetMapWorksResponse(
+            works=[
+                search_pb2.MapWork(
+                    point=point,
+                    work=search_mapping.to_work(item.work),
+                    picture=search_mapping.to_stored_picture(item.picture),
+                )
+                for point, item in listed
+            ]
+        )
 
 
 class Door:

@@ -21,7 +21,6 @@ from boonart.rpc.settings import ServingSettings
 from boonart.settings import Settings
 from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.access import Access, Rules, anonymous_scope, check_public
-from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
 from boonart_services.gateway.grpc_search import Door
@@ -31,6 +30,7 @@ from boonart_services.gateway.routes import (
     admin,
     collections,
     compare,
+    facets,
     health,
     jobs,
     page,
@@ -101,11 +101,10 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = here
-    app.state.maps = CollectionMaps()
     app.state.door = None
     here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
-    for part in (health, search, works, collections, jobs, page, why, work_page, compare, map_page, admin):
+    for part in (health, search, facets, works, collections, jobs, page, why, work_page, compare, map_page, admin):
         app.include_router(part.router)
     app.include_router(map_page.api)
     page.install(app)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.routes import page
@@ -27,15 +28,29 @@ def list_address(given: str) -> str:
     return given.partition("#")[0]
 
 
-async def listed(here: Context, view: View) -> list[str]:
-    """Addresses of the works in the list that the view asks for, in its order.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A work in a list of results.
+
+    Attributes:
+        address: of its own view, with the way back to the list.
+    """
+
+    work_id: str
+    collection: str
+    address: str
+
+
+async def listed(here: Context, view: View) -> list[Listed]:
+    """The works in the list that the view asks for, in its order.
 
     Raises:
         BoonArtError: as the search.
     """
     again = View(view.asked, view.collections, view.asked.collection or view.collection)
     await page.search(here, again, facets=False)
-    return [tile.address for tile in again.results.tiles] if again.results else []
+    tiles = again.results.tiles if again.results else []
+    return [Listed(tile.work.id, tile.collection, tile.address) for tile in tiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +68,15 @@ class Neighbours:
     next: str = ""
 
 
-def neighbours(addresses: list[str], work_id: str, collection: str) -> Neighbours:
+def neighbours(works: Sequence[Listed], work_id: str, collection: str) -> Neighbours:
     """The works beside this one in a list of results."""
-    named = [dict(parse_qsl(urlsplit(address).query)) for address in addresses]
-    place = next(
-        (n for n, values in enumerate(named) if (values.get("id"), values.get("collection")) == (work_id, collection)),
-        None,
-    )
+    places = {(work.work_id, work.collection): place for place, work in enumerate(works)}
+    place = places.get((work_id, collection))
     if place is None:
-        return Neighbours(count=len(addresses))
+        return Neighbours(count=len(works))
     return Neighbours(
         rank=place + 1,
-        count=len(addresses),
-        previous=addresses[place - 1] if place else "",
-        next=addresses[place + 1] if place + 1 < len(addresses) else "",
+        count=len(works),
+        previous=works[place - 1].address if place else "",
+        next=works[place + 1].address if place + 1 < len(works) else "",
     )

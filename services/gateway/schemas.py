@@ -221,6 +221,13 @@ class FacetCountBody(BaseModel):
     count: int
 
 
+class FacetsResponse(BaseModel):
+    """Counted values by field, the commonest first."""
+
+    collection: str
+    facets: dict[str, list[FacetCountBody]]
+
+
 class SearchResponse(BaseModel):
     """The hits of a query and how they came about."""
 

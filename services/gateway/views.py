@@ -52,6 +52,7 @@ class Tile:
     """One hit on the page.
 
     Attributes:
+        collection: where the work is.
         address: of the work's own view.
         source: the source's own page, or "".
         similar: address of the page of similar works.
@@ -60,6 +61,7 @@ class Tile:
 
     rank: int
     work: Work
+    collection: str
     address: str
     source: str
     similar: str
@@ -292,6 +294,7 @@ def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
     return Tile(
         rank=hit.rank,
         work=hit.work,
+        collection=collection,
         address=work_address(hit.work.id, collection, asked.address() if asked else ""),
         source=source_address(hit.work),
         similar="/?" + urlencode({"like": hit.work.id, "collection": collection}),

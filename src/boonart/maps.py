@@ -68,7 +68,15 @@ class CollectionMap:
 
     def packed(self) -> bytes:
         """For a page: N pairs of little-endian uint16, then N triples of uint8."""
-        return self.places.astype("<u2").tobytes() + self.colours.tobytes()
+        return self.packed_places() + self.packed_colours()
+
+    def packed_places(self) -> bytes:
+        """N pairs of little-endian uint16."""
+        return self.places.astype("<u2").tobytes()
+
+    def packed_colours(self) -> bytes:
+        """N triples of uint8."""
+        return self.colours.tobytes()
 
     def inside(self, left: float, top: float, right: float, bottom: float) -> list[int]:
         """The points within a rectangle given in parts of a side, those nearest its middle first."""

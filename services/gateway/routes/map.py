@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from boonart import works
-from boonart.errors import BoonArtError, InvalidRequest, NotFound
+from boonart.errors import BoonArtError, NotFound
 from boonart.maps import CollectionMap
 from boonart.works import Candidate, Mode
 from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import EVERYWHERE, Asked, work_address
-from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.collection_schemas import COLLECTION_NAME, JobBody, MapWorksResponse
 from boonart_services.gateway.context import Context, context
-from boonart_services.gateway.jobs import Job
 from boonart_services.gateway.map_views import LISTED, MapView, Window, bounds_of, extent_of
+from boonart_services.gateway.mapped import MOST_ASKED, map_of, works_at, works_of_tag
 from boonart_services.gateway.problems import documented, kind_of
 from boonart_services.gateway.routes.page import KEYWORD_WEIGHT, show
 from boonart_services.gateway.views import WEAK_BELOW, View, work_title
@@ -32,8 +30,6 @@ MARKED = 100
 """Most works that a query marks on the map."""
 NEAREST = 24
 """Works that it marks where none is known to fit: those that come nearest."""
-MOST_ASKED = 200
-"""Works that one request may ask for by their points."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -58,7 +54,7 @@ async def get_map(request: Request, name: Name) -> Response:
     one is being made.
     """
     here = context(request)
-    found, job = await _map(request, here, name)
+    found, job = await map_of(here, name)
     if found is None:
         body = job.snapshot() if job is not None else {}
         return JSONResponse(body, 202, headers={"Location": f"/v1/jobs/{body.get('id', '')}", "Retry-After": "2"})
@@ -72,15 +68,18 @@ async def get_map(request: Request, name: Name) -> Response:
 async def get_map_works(
     request: Request,
     name: Name,
-    points: Annotated[str, Query(description="Numbers of points, from 0, separated by commas; at most 200.")],
+    points: Annotated[
+        str,
+        Query(
+            description="Numbers of points, from 0, separated by commas; at most 200.",
+            pattern=rf"^[0-9]{{1,9}}(,[0-9]{{1,9}}){{0,{MOST_ASKED - 1}}}$",
+        ),
+    ],
     v: Annotated[str, Query(description="The map's tag, so that no number means another work.")],
 ) -> JSONResponse:
     """The works at points of the map; those that are there no longer are left out."""
     here = context(request)
-    found, _ = await _map(request, here, name)
-    if found is None or found.digest != v:
-        raise NotFound("The map has changed.", hint="Read it again.")
-    listed = await _at(here, name, found, _numbers(points, len(found.ids)))
+    listed = await works_of_tag(here, name, v, [int(point) for point in points.split(",")])
     return JSONResponse({"works": [_work_json(name, point, item) for point, item in listed]})
 
 
@@ -88,11 +87,11 @@ async def get_map_works(
 async def map_picture(request: Request, collection: str, v: str = "") -> Response:
     """The map drawn, for whoever has no script."""
     here = context(request)
-    found, _ = await _map(request, here, collection)
+    found, _ = await map_of(here, collection)
     if found is None:
         raise NotFound("The map is being made.", hint="Try again in a few seconds.")
     cached = _FOREVER if v == found.digest else "no-cache"
-    data = await maps_of(request).picture(collection, found)
+    data = await here.maps.picture(collection, found)
     return Response(data, media_type="image/png", headers={"Cache-Control": cached})
 
 
@@ -109,7 +108,7 @@ async def map_page(
     try:
         view.collections = await here.collections()
         view.collection = await here.collection(collection)
-        seen = await _seen(request, here, view, Window.of(x, y, side))
+        seen = await _seen(here, view, Window.of(x, y, side))
     except BoonArtError as error:
         status = kind_of(error).status
         view.error, view.hint = error.message, error.hint
@@ -119,20 +118,9 @@ async def map_page(
     return response
 
 
-def maps_of(request: Request) -> CollectionMaps:
-    """The gateway's maps."""
-    found: CollectionMaps = request.app.state.maps
-    return found
-
-
-async def _map(request: Request, here: Context, name: str) -> tuple[CollectionMap | None, Job | None]:
-    """As `CollectionMaps.get`."""
-    return await maps_of(request).get(here.wired(), here.jobs, name)
-
-
-async def _seen(request: Request, here: Context, view: View, window: Window) -> MapView:
+async def _seen(here: Context, view: View, window: Window) -> MapView:
     name, text = view.collection, view.asked.text.strip()
-    found, job = await _map(request, here, name)
+    found, job = await map_of(here, name)
     if found is None:
         return MapView(name, None, window, text, job.id if job is not None else "")
     held = found.inside(*bounds_of(window, extent_of(found)))
@@ -141,7 +129,7 @@ async def _seen(request: Request, here: Context, view: View, window: Window) -> 
         wanted = {point: rank for rank, point in enumerate(marked)}
         # What fits the query comes first in the list, in its order.
         held.sort(key=lambda point: wanted.get(point, len(wanted)))
-    listed = await _at(here, name, found, held[:LISTED])
+    listed = await works_at(here, name, found, held[:LISTED])
     return MapView(
         name,
         found,
@@ -164,22 +152,6 @@ async def _marked(here: Context, name: str, text: str, found: CollectionMap) -> 
     fitting = [hit for hit in answer.hits if hit.relevance is not None and hit.relevance >= WEAK_BELOW]
     points = {work_id: point for point, work_id in enumerate(found.ids)}
     return [points[hit.work.id] for hit in fitting or answer.hits[:NEAREST] if hit.work.id in points]
-
-
-async def _at(here: Context, name: str, found: CollectionMap, points: Sequence[int]) -> list[tuple[int, Candidate]]:
-    """The works at these points, in their order."""
-    stored = await here.wired().index.get(name, [found.ids[point] for point in points])
-    by_id = {item.work.id: item for item in stored}
-    return [(point, by_id[found.ids[point]]) for point in points if found.ids[point] in by_id]
-
-
-def _numbers(text: str, count: int) -> list[int]:
-    parts = text.split(",")
-    if len(parts) > MOST_ASKED or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
-        raise InvalidRequest(
-            "points is no list of numbers.", hint=f"At most {MOST_ASKED}, separated by commas.", field="points"
-        )
-    return [number for part in parts if (number := int(part)) < count]
 
 
 def _work_json(collection: str, point: int, item: Candidate) -> dict[str, Any]:

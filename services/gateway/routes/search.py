@@ -77,7 +77,7 @@ async def search_by_image(
     start = time.perf_counter()
     facets = tuple(name.strip() for name in form.facets.split(",") if name.strip())
     asked = Query(collection="", picture=await context(request).decode(data), facets=facets)
-    return await _answer(request, form, asked, _filter_from_json(form.filter), start, True)
+    return await _answer(request, form, asked, filter_from_json(form.filter), start, True)
 
 
 async def _part(here: Context, part: QueryPartBody, number: int) -> QueryPart:
@@ -130,7 +130,7 @@ def _placed(error: InvalidFilter, tree: FilterTree | None) -> InvalidFilter:
     return error
 
 
-def _filter_from_json(text: str) -> FilterTree | None:
+def filter_from_json(text: str) -> FilterTree | None:
     """The filter of a form field.
 
     Raises:

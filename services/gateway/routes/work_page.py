@@ -109,11 +109,11 @@ async def _neighbours(here: Context, view: View, work_id: str, origin: str) -> N
     if not origin or not view.asked:
         return Neighbours()
     try:
-        addresses = await listed(here, view)
+        beside = await listed(here, view)
     except BoonArtError as error:
         logger.info("no place in the list: %s", error)
         return Neighbours()
-    return neighbours(addresses, work_id, view.collection)
+    return neighbours(beside, work_id, view.collection)
 
 
 async def _looked(here: Context, view: View, work_id: str) -> Looked | None:

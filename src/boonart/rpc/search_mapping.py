@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from boonart.dates import overlapping
 from boonart.errors import InvalidFilter, InvalidQuery, InvalidRequest
@@ -383,13 +383,7 @@ def to_search_response(answer: Answer, *, collection: str = "", next_cursor: str
         stages=dict(answer.stages),
         degraded=dict(answer.degraded),
         models=dict(answer.models),
-        facets=[
-            search_pb2.Facet(
-                field=name,
-                counts=[search_pb2.FacetCount(value=to_value(item.value), count=item.count) for item in counts],
-            )
-            for name, counts in answer.facets.items()
-        ],
+        facets=to_facets(answer.facets),
         next_cursor=next_cursor,
         collection=collection,
     )
@@ -411,8 +405,28 @@ def from_search_response(message: search_pb2.SearchResponse) -> Answer:
         stages=dict(message.stages),
         degraded=dict(message.degraded),
         models=dict(message.models),
-        facets={facet.field: tuple(_from_count(count) for count in facet.counts) for facet in message.facets},
+        facets=from_facets(message.facets),
     )
+
+
+def to_facets(facets: Mapping[str, Sequence[FacetCount]]) -> list[search_pb2.Facet]:
+    """Counted values by field, as messages."""
+    return [
+        search_pb2.Facet(
+            field=name,
+            counts=[search_pb2.FacetCount(value=to_value(item.value), count=item.count) for item in counts],
+        )
+        for name, counts in facets.items()
+    ]
+
+
+def from_facets(messages: Iterable[search_pb2.Facet]) -> dict[str, tuple[FacetCount, ...]]:
+    """Counted values by field, from their messages.
+
+    Raises:
+        InvalidRequest: a value that holds nothing.
+    """
+    return {facet.field: tuple(_from_count(count) for count in facet.counts) for facet in messages}
 
 
 def _from_count(message: search_pb2.FacetCount) -> FacetCount:

@@ -37,9 +37,13 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
     name = case.operation.definition.raw["operationId"]
     if name == "delete_collection" and case.path_parameters["name"] != COLLECTION:
         case.query = {**(case.query or {}), "confirm": case.path_parameters["name"]}
-    if name in {"get_work", "get_image", "get_thumbnail"} and led(case.path_parameters):
+    if name in {"get_work", "get_image", "get_thumbnail", "get_similar"} and led(case.path_parameters):
         case.path_parameters = {"work_id": "work/red"}
         case.query = {**(case.query or {}), "collection": COLLECTION}
+    if name == "get_facets" and led(case.query):
+        case.query = {"collection": COLLECTION, "field": list(FIELDS[: len(case.query["field"])])}
+    if name in {"get_map", "get_map_works"} and led(case.path_parameters):
+        case.path_parameters = {"name": COLLECTION}
     if name in {"upsert_works", "delete_works"} and led(case.body):
         case.path_parameters = {"name": COLLECTION}
     if isinstance(case.body, dict) and led(case.body):

@@ -29,6 +29,8 @@ OPERATIONS = {
     "get_job": ("get", "/v1/jobs/{job_id}"),
     "cancel_job": ("post", "/v1/jobs/{job_id}/cancel"),
     "follow_job": ("get", "/v1/jobs/{job_id}/events"),
+    "get_facets": ("get", "/v1/facets"),
+    "get_similar": ("get", "/v1/works/{work_id}/similar"),
     "health": ("get", "/healthz"),
     "ready": ("get", "/readyz"),
 }

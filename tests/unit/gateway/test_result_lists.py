@@ -2,7 +2,7 @@
 
 import pytest
 
-from boonart_services.gateway.result_lists import Neighbours, list_address, neighbours
+from boonart_services.gateway.result_lists import Listed, Neighbours, list_address, neighbours
 from boonart_services.gateway.work_views import subject_name, work_address
 
 
@@ -28,10 +28,11 @@ def test_a_list_is_linked_to_without_its_place() -> None:
 
 
 def test_the_neighbours_are_those_before_and_after() -> None:
-    one, two, three = (work_address(name, "tate", "/?q=x") for name in ("a/1", "b&2", "c"))
-    assert neighbours([one, two, three], "b&2", "tate") == Neighbours(2, 3, one, three)
-    assert neighbours([one, two, three], "a/1", "tate") == Neighbours(1, 3, "", two)
-    assert neighbours([one, two, three], "c", "tate") == Neighbours(3, 3, two, "")
+    works = [Listed(name, "tate", work_address(name, "tate", "/?q=x")) for name in ("a/1", "b&2", "c")]
+    one, two, three = works
+    assert neighbours(works, "b&2", "tate") == Neighbours(2, 3, one.address, three.address)
+    assert neighbours(works, "a/1", "tate") == Neighbours(1, 3, "", two.address)
+    assert neighbours(works, "c", "tate") == Neighbours(3, 3, two.address, "")
     assert neighbours([one, two], "c", "tate") == Neighbours(count=2)
     assert neighbours([one, two], "a/1", "masters").rank == 0, "the same id in another collection is another work"
 

@@ -1661,3 +1661,202 @@ class Collection(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class GetFacetsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    WHERE_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Absent means the default or the only one."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields whose values are counted, 1 to 16; "century" counts dates."""
+
+    @_builtins.property
+    def where(self) -> Global___Filter:
+        """Absent means all works."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        where: Global___Filter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["where", b"where"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "fields", b"fields", "where", b"where"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFacetsRequest: _TypeAlias = GetFacetsRequest  # noqa: Y015
+
+@_typing.final
+class GetFacetsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """What was counted."""
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
+        """In the order of the request, the twenty commonest values of each."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "facets", b"facets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFacetsResponse: _TypeAlias = GetFacetsResponse  # noqa: Y015
+
+@_typing.final
+class GetMapRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    tag: _builtins.str
+    """Tag of the map that the caller has, or empty; where it is still the map, places and colours are left out."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        tag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapRequest: _TypeAlias = GetMapRequest  # noqa: Y015
+
+@_typing.final
+class GetMapResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    COLOURS_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    tag: _builtins.str
+    """Names the map; changes when a work comes, goes or changes. Empty while there is none."""
+    count: _builtins.int
+    """How many points the map has."""
+    places: _builtins.bytes
+    """Two little-endian uint16 a point: x and y from the upper left corner, 0..65535."""
+    colours: _builtins.bytes
+    """Three uint8 a point: red, green and blue of its picture."""
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """Makes the map, or makes it anew; absent where it is up to date."""
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.str = ...,
+        count: _builtins.int = ...,
+        places: _builtins.bytes = ...,
+        colours: _builtins.bytes = ...,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["colours", b"colours", "count", b"count", "job", b"job", "places", b"places", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapResponse: _TypeAlias = GetMapResponse  # noqa: Y015
+
+@_typing.final
+class GetMapWorksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    tag: _builtins.str
+    """Of the map that the points are of."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 to 200 numbers of points, from 0."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        points: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "points", b"points", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapWorksRequest: _TypeAlias = GetMapWorksRequest  # noqa: Y015
+
+@_typing.final
+class GetMapWorksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def works(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapWork]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        works: _abc.Iterable[Global___MapWork] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["works", b"works"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapWorksResponse: _TypeAlias = GetMapWorksResponse  # noqa: Y015
+
+@_typing.final
+class MapWork(_message.Message):
+    """A work at a point of a map."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINT_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    point: _builtins.int
+    @_builtins.property
+    def work(self) -> Global___Work: ...
+    @_builtins.property
+    def picture(self) -> Global___StoredPicture: ...
+    def __init__(
+        self,
+        *,
+        point: _builtins.int = ...,
+        work: Global___Work | None = ...,
+        picture: Global___StoredPicture | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "work", b"work"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "point", b"point", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapWork: _TypeAlias = MapWork  # noqa: Y015

@@ -106,6 +106,21 @@ class SearchServiceStub:
                 request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.SerializeToString,
                 response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.FromString,
                 _registered_method=True)
+        self.GetFacets = channel.unary_unary(
+                '/boonart.v1.SearchService/GetFacets',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsResponse.FromString,
+                _registered_method=True)
+        self.GetMap = channel.unary_unary(
+                '/boonart.v1.SearchService/GetMap',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapResponse.FromString,
+                _registered_method=True)
+        self.GetMapWorks = channel.unary_unary(
+                '/boonart.v1.SearchService/GetMapWorks',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -209,6 +224,28 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFacets(self, request, context):
+        """The values of fields, with how many of the works that a filter lets pass hold each, without a query.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMap(self, request, context):
+        """Where each work of a collection lies on its map: works that look alike lie close together. It is made in a job when
+        it is first asked for; where works have come or gone since, the map as it was is given while a new one is made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMapWorks(self, request, context):
+        """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -276,6 +313,21 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.FollowJob,
                     request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.FromString,
                     response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.SerializeToString,
+            ),
+            'GetFacets': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFacets,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsResponse.SerializeToString,
+            ),
+            'GetMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMap,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapResponse.SerializeToString,
+            ),
+            'GetMapWorks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMapWorks,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -635,6 +687,87 @@ class SearchService:
             '/boonart.v1.SearchService/FollowJob',
             boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobRequest.SerializeToString,
             boonart_dot_rpc_dot_v1_dot_search__pb2.FollowJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFacets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetFacets',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetFacetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetMap',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMapWorks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetMapWorks',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,14 @@ class SearchServiceStub:
     """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
     what is remembered gets one event "resync".
     """
+    GetFacets: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetFacetsRequest, _search_pb2.GetFacetsResponse]
+    """The values of fields, with how many of the works that a filter lets pass hold each, without a query."""
+    GetMap: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetMapRequest, _search_pb2.GetMapResponse]
+    """Where each work of a collection lies on its map: works that look alike lie close together. It is made in a job when
+    it is first asked for; where works have come or gone since, the map as it was is given while a new one is made.
+    """
+    GetMapWorks: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetMapWorksRequest, _search_pb2.GetMapWorksResponse]
+    """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -108,6 +116,14 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
     what is remembered gets one event "resync".
     """
+    GetFacets: _aio.UnaryUnaryMultiCallable[_search_pb2.GetFacetsRequest, _search_pb2.GetFacetsResponse]  # type: ignore[assignment]
+    """The values of fields, with how many of the works that a filter lets pass hold each, without a query."""
+    GetMap: _aio.UnaryUnaryMultiCallable[_search_pb2.GetMapRequest, _search_pb2.GetMapResponse]  # type: ignore[assignment]
+    """Where each work of a collection lies on its map: works that look alike lie close together. It is made in a job when
+    it is first asked for; where works have come or gone since, the map as it was is given while a new one is made.
+    """
+    GetMapWorks: _aio.UnaryUnaryMultiCallable[_search_pb2.GetMapWorksRequest, _search_pb2.GetMapWorksResponse]  # type: ignore[assignment]
+    """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
@@ -223,5 +239,31 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
         what is remembered gets one event "resync".
         """
+
+    @_abc_1.abstractmethod
+    def GetFacets(
+        self,
+        request: _search_pb2.GetFacetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetFacetsResponse, _abc.Awaitable[_search_pb2.GetFacetsResponse]]:
+        """The values of fields, with how many of the works that a filter lets pass hold each, without a query."""
+
+    @_abc_1.abstractmethod
+    def GetMap(
+        self,
+        request: _search_pb2.GetMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetMapResponse, _abc.Awaitable[_search_pb2.GetMapResponse]]:
+        """Where each work of a collection lies on its map: works that look alike lie close together. It is made in a job when
+        it is first asked for; where works have come or gone since, the map as it was is given while a new one is made.
+        """
+
+    @_abc_1.abstractmethod
+    def GetMapWorks(
+        self,
+        request: _search_pb2.GetMapWorksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetMapWorksResponse, _abc.Awaitable[_search_pb2.GetMapWorksResponse]]:
+        """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
