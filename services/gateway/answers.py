@@ -74,8 +74,10 @@ def hit_json(collection: str, hit: Hit) -> dict[str, Any]:
     return body
 
 
-def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_ms: float) -> dict[str, Any]:
-    """An answer, with the stages that the gateway added."""
+def answer_json(
+    answer: Answer, collection: str, stages: dict[str, float], took_ms: float, next_cursor: str
+) -> dict[str, Any]:
+    """An answer, with the stages that the gateway added and where its list goes on, "" at the end."""
     body: dict[str, Any] = {
         "collection": collection,
         "target": answer.target.value,
@@ -88,6 +90,8 @@ def answer_json(answer: Answer, collection: str, stages: dict[str, float], took_
     }
     if answer.facets:
         body["facets"] = facets_json(answer.facets)
+    if next_cursor:
+        body["next_cursor"] = next_cursor
     return body
 
 

@@ -68,7 +68,6 @@ def test_the_veil_lies_over_the_picture_with_its_proportions(visit: Visit) -> No
     for title in ("Red <square>", "Grey <square>"):
         visit.open("/?q=a+red+grey+square")
         ask_why(visit, title)
-        visit.until("document.querySelector('.why .over').naturalWidth > 0")
         boxes = visit.page.evaluate(
             """() => {
                 const image = document.querySelector(".why .over");

@@ -61,7 +61,4 @@ async def get_similar(
     """The works that look like this one, itself left out: the same as `POST /v1/search` with `like`."""
     page = await search_page(context(request), works.Query(collection, work_id=work_id, limit=limit), cursor)
     stages = dict(page.answer.stages)
-    body = answer_json(page.answer, page.collection, stages, sum(stages.values()))
-    if page.next_cursor:
-        body["next_cursor"] = page.next_cursor
-    return JSONResponse(body)
+    return JSONResponse(answer_json(page.answer, page.collection, stages, sum(stages.values()), page.next_cursor))

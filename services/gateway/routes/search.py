@@ -115,9 +115,7 @@ async def _answer(
     stages = {**({"decode": 1000 * (decoded - start)} if pictured else {}), **page.answer.stages}
     took = 1000 * (time.perf_counter() - start)
     timing = ", ".join(f"{name};dur={value:.1f}" for name, value in [*stages.items(), ("total", took)])
-    body = answer_json(page.answer, page.collection, stages, took)
-    if page.next_cursor:
-        body["next_cursor"] = page.next_cursor
+    body = answer_json(page.answer, page.collection, stages, took, page.next_cursor)
     return JSONResponse(body, headers={"Server-Timing": timing})
 
 

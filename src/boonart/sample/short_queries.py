@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from boonart.sample.kinds import COLOURS, KINDS
 from boonart.sample.scenes import Manner, Place, Relation, RelationName, Scene, Thing, stable_number
-from boonart.sample.wording import INVERSE, NUMBERS, RELATION_WORDS, place_phrase, with_article
+from boonart.sample.wording import INVERSE, NUMBERS, RELATION_WORDS, looks_phrase, place_phrase, with_article
 
 _LOOSE = frozenset({RelationName.WITH, RelationName.NEXT_TO})
 """Relations that any two things of a scene are in."""
@@ -143,19 +143,19 @@ def _phrase(rng: random.Random, thing: Thing, article: str) -> tuple[ShortQuery,
     asks = {name}
     if not thing.colour and kind.colours and not person:
         asks.add(f"natural {name}")  # who wants a red cow says so
-    words, tail = [], ""
+    words, hair, coat = [], "", ""
     if thing.size and rng.random() < 0.7:
         words.append(thing.size)
         asks.add(f"{thing.size} {name}")
     if coloured:
         asks.add(f"{thing.colour} {name}")
         if person:
-            tail = f" in a {thing.colour} coat" if thing.colour != "orange" else " in an orange coat"
+            coat = thing.colour
         else:
             words.append(thing.colour)
     if thing.hair and rng.random() < 0.7:
         asks.add(f"{thing.hair}-haired {name}")
-        tail = f" with {thing.hair} hair{tail.replace(' in', ' and', 1)}"
+        hair = thing.hair
     if thing.count > 1:
         asks.add(f"several {name}")
         words.append(_PLURALS.get(name) or (KINDS[name].plural_name if name in KINDS else f"{name}s"))
@@ -166,7 +166,7 @@ def _phrase(rng: random.Random, thing: Thing, article: str) -> tuple[ShortQuery,
         words.append(name)
         if article == "a":
             words = [with_article(" ".join(words))]
-    text = " ".join((["the"] if article == "the" else []) + words) + tail
+    text = " ".join((["the"] if article == "the" else []) + words) + looks_phrase(hair, coat)
     return ShortQuery(text, frozenset(asks)), name
 
 

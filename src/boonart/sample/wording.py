@@ -164,16 +164,20 @@ def noun_phrase(thing: Thing, variant: int = 0, *, article: str = "a") -> str:
     colour = "" if kind.can("person") else thing.colour
     name = kind.name if thing.count == 1 else kind.plural_name
     words = " ".join(word for word in (size, colour, name) if word)
-    tail = []
-    if thing.hair:
-        tail.append(f"{thing.hair} hair")
-    if kind.can("person") and thing.colour:
-        tail.append(with_article(f"{thing.colour} coat"))
-    if tail:
-        words += (" with " if thing.hair else " in ") + " and ".join(tail)
+    words += looks_phrase(thing.hair, thing.colour if kind.can("person") else "")
     if thing.count > 1:
         return f"{NUMBERS[thing.count]} {words}"
     return with_article(words) if article == "a" else f"{article} {words}"
+
+
+def looks_phrase(hair: str, coat: str) -> str:
+    """Such as " with red hair and a blue coat", of the two colours or one; "" of none."""
+    parts = []
+    if hair:
+        parts.append(f"{hair} hair")
+    if coat:
+        parts.append(with_article(f"{coat} coat"))
+    return (" with " if hair else " in ") + " and ".join(parts) if parts else ""
 
 
 def _body(scene: Scene, variant: int, *, inverse: bool, with_place: bool = True) -> str:

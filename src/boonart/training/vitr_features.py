@@ -163,7 +163,7 @@ def encode_training_set(
     folder = cache / f"{name.replace('/', '-')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     sizes = encoder.card.dimensions
-    texts, owners, contradicts = _texts(pictures)
+    texts, owners, contradicts, asks = _texts(pictures)
     if not (folder / "image_tokens.npy").is_file():
         _write_images(encoder, pictures, folder, sizes["D"], sizes["Wi"], progress)
     if not (folder / "text_tokens.npy").is_file():
@@ -180,37 +180,31 @@ def encode_training_set(
         np.array([picture.twin for picture in pictures]),
         tuple(picture.kind for picture in pictures),
         tuple(texts),
-        _asks(pictures),
+        asks,
         tuple(picture.facts for picture in pictures),
     )
 
 
-def _asks(pictures: Sequence[TrainingPicture]) -> tuple[frozenset[str], ...]:
-    """What each text of `_texts` asks for."""
-    asks: list[frozenset[str]] = []
-    for picture in pictures:
-        asks += picture.asks or [frozenset()] * len(picture.captions)
-        asks += [frozenset()] * sum(map(len, picture.false_captions))
-    return tuple(asks)
-
-
 def _texts(
     pictures: Sequence[TrainingPicture],
-) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """All texts, the picture of each, and the true text that a false one contradicts."""
+) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64], tuple[frozenset[str], ...]]:
+    """All texts, the picture of each, the true text that a false one contradicts, and what each asks for."""
     texts: list[str] = []
     owners: list[int] = []
     contradicts: list[int] = []
+    asks: list[frozenset[str]] = []
     for row, picture in enumerate(pictures):
         first = len(texts)
         texts.extend(picture.captions)
         owners.extend([row] * len(picture.captions))
         contradicts.extend([-1] * len(picture.captions))
+        asks.extend(picture.asks or [frozenset()] * len(picture.captions))
         for place, counterparts in enumerate(picture.false_captions):
             texts.extend(counterparts)
             owners.extend([row] * len(counterparts))
             contradicts.extend([first + place] * len(counterparts))
-    return texts, np.array(owners), np.array(contradicts)
+            asks.extend([frozenset()] * len(counterparts))
+    return texts, np.array(owners), np.array(contradicts), tuple(asks)
 
 
 def _write_images(

@@ -211,9 +211,7 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Doors
 
 def as_json(message: search_pb2.SearchResponse) -> dict[str, Any]:
     """What gRPC answered, in the form of REST."""
-    body = answer_json(from_search_response(message), message.collection, {}, 0.0)
-    if message.next_cursor:
-        body["next_cursor"] = message.next_cursor
+    body = answer_json(from_search_response(message), message.collection, {}, 0.0, message.next_cursor)
     return without_times(body)
 
 
