@@ -1,41 +1,35 @@
 """What REST offers, gRPC offers: the same request by both doors gives the same answer, and the same error."""
 
 import base64
-import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
-import pytest_asyncio
-from gateway_support import COLLECTION, client_of, colour_parts, painting
-from google.rpc import error_details_pb2, status_pb2
-from page_gateway import ColourReranker
-from rpc_support import serving_settings
+from doors_support import (
+    TREE,
+    TREE_MESSAGE,
+    Doors,
+    as_json,
+    ended,
+    equals,
+    opened,
+    reason,
+    refusal,
+    without_times,
+)
+from gateway_support import COLLECTION, painting
 
 from boonart.encoders.fake import COLOURS
 from boonart.keys import KeyFile
 from boonart.keys import Scope as KeyScope
-from boonart.rpc.channels import ChannelOptions
-from boonart.rpc.search_mapping import (
-    from_collection,
-    from_facets,
-    from_search_response,
-    from_stored_picture,
-    from_work,
-)
-from boonart.rpc.status import DETAILS_KEY
-from boonart.rpc.v1 import common_pb2, search_pb2, search_pb2_grpc
+from boonart.rpc.search_mapping import from_collection, from_stored_picture, from_work
+from boonart.rpc.v1 import common_pb2, search_pb2
 from boonart_services.gateway.access import Rules
-from boonart_services.gateway.answers import answer_json, facets_json, picture_json, work_json
+from boonart_services.gateway.answers import picture_json, work_json
 from boonart_services.gateway.grpc_access import GrpcAccess
-from boonart_services.gateway.grpc_search import search_server
-from boonart_services.gateway.main import create_app
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -43,53 +37,8 @@ PICTURE = painting(COLOURS["blue"])
 BASE64 = base64.b64encode(PICTURE).decode()
 Search = search_pb2.SearchRequest
 Part = search_pb2.QueryPart
-Filter = search_pb2.Filter
 
 
-def equals(field: str, text: str) -> search_pb2.Filter:
-    return Filter(equals=search_pb2.EqualsFilter(field=field, value=search_pb2.Value(text=text)))
-
-
-def group(*filters: search_pb2.Filter) -> search_pb2.FilterGroup:
-    return search_pb2.FilterGroup(filters=filters)
-
-
-def negated(inner: search_pb2.Filter) -> search_pb2.Filter:
-    made = Filter()
-    getattr(made, "not").CopyFrom(inner)
-    return made
-
-
-BY_ADA = {"eq": {"field": "artist", "value": "Ada Grey"}}
-TREE = {
-    "and": [
-        {"or": [BY_ADA, {"in": {"field": "year", "values": [1881, 1882]}}]},
-        {"not": {"eq": {"field": "framed", "value": False}}},
-        {"range": {"field": "year", "gte": 1880, "lte": 1886}},
-        {"exists": {"field": "description"}},
-        {"words": {"field": "description", "text": "square ground"}},
-        {"date": {"from": 1880, "to": 1890}},
-    ]
-}
-TREE_MESSAGE = Filter(
-    all=group(
-        Filter(
-            any=group(
-                equals("artist", "Ada Grey"),
-                Filter(
-                    one_of=search_pb2.OneOfFilter(
-                        field="year", values=[search_pb2.Value(integer=1881), search_pb2.Value(integer=1882)]
-                    )
-                ),
-            )
-        ),
-        negated(Filter(equals=search_pb2.EqualsFilter(field="framed", value=search_pb2.Value(flag=False)))),
-        Filter(range=search_pb2.RangeFilter(field="year", minimum=1880, maximum=1886)),
-        Filter(exists=search_pb2.ExistsFilter(field="description")),
-        Filter(words=search_pb2.WordsFilter(field="description", text="square ground")),
-        Filter(date=search_pb2.DateFilter(earliest=1880, latest=1890)),
-    )
-)
 SEARCHES: dict[str, tuple[dict[str, Any], search_pb2.SearchRequest]] = {
     "a text": ({"text": "a red square"}, Search(text="a red square")),
     "a picture": ({"image": BASE64}, Search(picture=PICTURE)),
@@ -177,55 +126,6 @@ ERRORS: dict[str, tuple[dict[str, Any], search_pb2.SearchRequest, grpc.StatusCod
 }
 
 
-@dataclass
-class Doors:
-    rest: httpx.AsyncClient
-    rpc: "search_pb2_grpc.SearchServiceAsyncStub"
-    channel: grpc.aio.Channel
-
-
-@contextlib.asynccontextmanager
-async def opened(home: Path, access: GrpcAccess | None = None) -> AsyncIterator[Doors]:
-    names = (COLLECTION, "other")
-    async with colour_parts(
-        home,
-        collections=names,
-        default_collection=COLLECTION,
-        reranker=ColourReranker(),  # type: ignore[arg-type]
-    ) as parts:
-        app = create_app(parts)
-        server = search_server(app.state.context, serving_settings(), access)
-        port = await server.start()
-        options = ChannelOptions().arguments()
-        async with client_of(app) as rest, grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
-            yield Doors(rest, search_pb2_grpc.SearchServiceStub(channel), channel)
-        await server.stop()
-        await app.state.context.jobs.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Doors]:
-    async with opened(tmp_path_factory.mktemp("home")) as both:
-        yield both
-
-
-def as_json(message: search_pb2.SearchResponse) -> dict[str, Any]:
-    """What gRPC answered, in the form of REST."""
-    body = answer_json(from_search_response(message), message.collection, {}, 0.0, message.next_cursor)
-    return without_times(body)
-
-
-def without_times(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in {"stages", "took_ms"}}
-
-
-def reason(error: grpc.aio.AioRpcError) -> str:
-    info = error_details_pb2.ErrorInfo()
-    metadata: Any = error.trailing_metadata()
-    assert status_pb2.Status.FromString(dict(metadata)[DETAILS_KEY]).details[0].Unpack(info)
-    return info.reason
-
-
 @pytest.mark.parametrize("name", SEARCHES)
 async def test_the_same_search_has_the_same_answer(doors: Doors, name: str) -> None:
     body, message = SEARCHES[name]
@@ -249,10 +149,8 @@ async def test_every_option_of_rest_is_tried() -> None:
 async def test_the_same_mistake_has_the_same_error(doors: Doors, name: str) -> None:
     body, message, code = ERRORS[name]
     by_rest = await doors.rest.post("/v1/search", json=body)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await doors.rpc.Search(message)
-    assert caught.value.code() is code
-    assert reason(caught.value) == by_rest.json()["code"]
+    by_rpc = await refusal(doors.rpc.Search(message))
+    assert (by_rpc.status, by_rpc.reason) == (code, by_rest.json()["code"])
 
 
 async def test_pages_may_change_doors(doors: Doors) -> None:
@@ -263,117 +161,6 @@ async def test_pages_may_change_doors(doors: Doors) -> None:
     third = (await doors.rest.post("/v1/search", json=body)).json()
     assert first["hits"] + as_json(second)["hits"] + third["hits"] == whole
     assert "next_cursor" not in third
-
-
-FACETS: dict[str, tuple[dict[str, Any], search_pb2.GetFacetsRequest]] = {
-    "one field": ({"field": "artist"}, search_pb2.GetFacetsRequest(fields=["artist"])),
-    "several fields": (
-        {"field": ["artist", "century", "framed"]},
-        search_pb2.GetFacetsRequest(fields=["artist", "century", "framed"]),
-    ),
-    "under a filter": (
-        {"field": "artist", "filter": json.dumps(TREE)},
-        search_pb2.GetFacetsRequest(fields=["artist"], where=TREE_MESSAGE),
-    ),
-    "of a collection by name": (
-        {"field": "year", "collection": "other"},
-        search_pb2.GetFacetsRequest(fields=["year"], collection="other"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FACETS)
-async def test_the_same_values_are_counted(doors: Doors, name: str) -> None:
-    asked, message = FACETS[name]
-    by_rest = await doors.rest.get("/v1/facets", params=asked)
-    assert by_rest.status_code == 200, by_rest.text
-    by_rpc = await doors.rpc.GetFacets(message)
-    counted = {"collection": by_rpc.collection, "facets": facets_json(from_facets(by_rpc.facets))}
-    assert counted == by_rest.json()
-    assert all(counted["facets"].values())
-
-
-@pytest.mark.parametrize(
-    ("asked", "message", "expected"),
-    [
-        ({"field": "nothing"}, search_pb2.GetFacetsRequest(fields=["nothing"]), "invalid-filter"),
-        ({}, search_pb2.GetFacetsRequest(), "invalid-request"),
-        ({"field": ["artist"] * 17}, search_pb2.GetFacetsRequest(fields=["artist"] * 17), "invalid-request"),
-        (
-            {"field": "artist", "collection": "nowhere"},
-            search_pb2.GetFacetsRequest(fields=["artist"], collection="nowhere"),
-            "collection-not-found",
-        ),
-        (
-            {"field": "artist", "filter": '{"exists": {"field": "nothing"}}'},
-            search_pb2.GetFacetsRequest(
-                fields=["artist"], where=Filter(exists=search_pb2.ExistsFilter(field="nothing"))
-            ),
-            "invalid-filter",
-        ),
-    ],
-)
-async def test_facets_that_cannot_be_counted_are_refused_alike(
-    doors: Doors, asked: dict[str, Any], message: search_pb2.GetFacetsRequest, expected: str
-) -> None:
-    by_rest = await doors.rest.get("/v1/facets", params=asked)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await doors.rpc.GetFacets(message)
-    assert by_rest.json()["code"] == reason(caught.value) == expected
-
-
-async def test_works_like_one_have_an_address_of_their_own(doors: Doors) -> None:
-    first = (await doors.rest.get("/v1/works/work%2Fred/similar", params={"limit": 2})).json()
-    by_rpc = await doors.rpc.Search(Search(work_id="work/red", limit=2))
-    assert without_times(first) == as_json(by_rpc)
-    assert "work/red" not in [hit["work"]["id"] for hit in first["hits"]]
-    following = {"limit": 3, "cursor": first["next_cursor"]}
-    rest = (await doors.rest.get("/v1/works/work%2Fred/similar", params=following)).json()
-    whole = (await doors.rest.post("/v1/search", json={"like": "work/red", "limit": 5})).json()
-    assert first["hits"] + rest["hits"] == whole["hits"]
-    assert (await doors.rest.get("/v1/works/none/similar")).json()["code"] == "work-not-found"
-
-
-async def test_the_map_is_the_same_by_both_doors(doors: Doors) -> None:
-    address = f"/v1/collections/{COLLECTION}/map"
-    asked = search_pb2.GetMapRequest(collection=COLLECTION)
-    begun = await doors.rpc.GetMap(asked)
-    assert (begun.tag, begun.count, begun.places) == ("", 0, b"")
-    events = [event async for event in doors.rpc.FollowJob(search_pb2.FollowJobRequest(job_id=begun.job.id))]
-    assert (events[-1].event, events[-1].job.state) == ("done", search_pb2.JOB_STATE_SUCCEEDED)
-    by_rpc = await doors.rpc.GetMap(asked)
-    by_rest = await doors.rest.get(address)
-    assert by_rest.headers["etag"] == f'"{by_rpc.tag}"'
-    assert by_rpc.places + by_rpc.colours == by_rest.content
-    assert (len(by_rpc.places), by_rpc.HasField("job")) == (4 * by_rpc.count, False)
-    known = await doors.rpc.GetMap(search_pb2.GetMapRequest(collection=COLLECTION, tag=by_rpc.tag))
-    assert (known.tag, known.count, known.places, known.colours) == (by_rpc.tag, by_rpc.count, b"", b"")
-
-    wanted = [2, 0, by_rpc.count]
-    at = await doors.rpc.GetMapWorks(
-        search_pb2.GetMapWorksRequest(collection=COLLECTION, tag=by_rpc.tag, points=wanted)
-    )
-    listed = (await doors.rest.get(f"{address}/works", params={"v": by_rpc.tag, "points": "2,0,999"})).json()["works"]
-    assert [(item.point, item.work.id, item.work.title) for item in at.works] == [
-        (item["point"], item["id"], item["title"]) for item in listed
-    ]
-    assert [item.point for item in at.works] == [2, 0], "a point that the map does not have is left out"
-    shown = [picture_json(COLLECTION, item.work.id, from_stored_picture(item.picture)) for item in at.works]
-    assert shown == [item["picture"] for item in listed]
-
-
-@pytest.mark.parametrize(
-    ("tag", "points", "expected"),
-    [("another", [0], "not-found"), ("another", [], "invalid-request"), ("another", [0] * 201, "invalid-request")],
-)
-async def test_points_that_mean_nothing_are_refused_alike(
-    doors: Doors, tag: str, points: list[int], expected: str
-) -> None:
-    asked = {"v": tag, "points": ",".join(map(str, points))}
-    by_rest = await doors.rest.get(f"/v1/collections/{COLLECTION}/map/works", params=asked)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await doors.rpc.GetMapWorks(search_pb2.GetMapWorksRequest(collection=COLLECTION, tag=tag, points=points))
-    assert by_rest.json()["code"] == reason(caught.value) == expected
 
 
 OF_THE_PROCESS = {"health", "ready"}
@@ -443,9 +230,8 @@ async def test_a_collection_lives_and_dies_over_grpc(doors: Doors) -> None:
     rpc = doors.rpc
     made = await rpc.CreateCollection(search_pb2.CreateCollectionRequest(collection="mine"))
     assert (made.collection.name, made.collection.count) == ("mine", 0)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await rpc.CreateCollection(search_pb2.CreateCollectionRequest(collection="mine"))
-    assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.ALREADY_EXISTS, "collection-exists")
+    twice = await refusal(rpc.CreateCollection(search_pb2.CreateCollectionRequest(collection="mine")))
+    assert (twice.status, twice.reason) == (grpc.StatusCode.ALREADY_EXISTS, "collection-exists")
     works = [record(1), record(2), record(3, b"")]
     job = (await rpc.UpsertWorks(search_pb2.UpsertWorksRequest(collection="mine", works=works))).job
     assert job.state == search_pb2.JOB_STATE_PARTIAL
@@ -464,9 +250,8 @@ async def test_a_collection_lives_and_dies_over_grpc(doors: Doors) -> None:
     assert found.work.extra["room"].integer == 3
     asked = search_pb2.DeleteWorksRequest(collection="mine", work_ids=["n1", "unknown"])
     assert (await rpc.DeleteWorks(asked)).deleted == 1
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await rpc.DeleteCollection(search_pb2.DeleteCollectionRequest(collection="mine"))
-    assert reason(caught.value) == "invalid-request"
+    unconfirmed = await refusal(rpc.DeleteCollection(search_pb2.DeleteCollectionRequest(collection="mine")))
+    assert unconfirmed.reason == "invalid-request"
     await rpc.DeleteCollection(search_pb2.DeleteCollectionRequest(collection="mine", confirm="mine"))
     assert (await doors.rest.get("/v1/collections/mine")).status_code == 404
 
@@ -482,17 +267,14 @@ async def test_a_collection_lives_and_dies_over_grpc(doors: Doors) -> None:
 async def test_works_are_held_to_the_bounds_of_rest(
     doors: Doors, request_: search_pb2.UpsertWorksRequest, place: str
 ) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await doors.rpc.UpsertWorks(request_)
-    assert reason(caught.value) == "invalid-request"
-    assert place in str(caught.value.details())
+    refused = await refusal(doors.rpc.UpsertWorks(request_))
+    assert refused.reason == "invalid-request"
+    assert place in refused.detail
 
 
 async def test_an_unknown_job_is_said_also_where_it_would_be_followed(doors: Doors) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in doors.rpc.FollowJob(search_pb2.FollowJobRequest(job_id="none")):
-            pass
-    assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.NOT_FOUND, "not-found")
+    refused = await refusal(doors.rpc.FollowJob(search_pb2.FollowJobRequest(job_id="none")))
+    assert (refused.status, refused.reason) == (grpc.StatusCode.NOT_FOUND, "not-found")
 
 
 NEEDED = {
@@ -506,17 +288,12 @@ METHODS = search_pb2.DESCRIPTOR.services_by_name["SearchService"].methods_by_nam
 
 async def outcome(doors: Doors, name: str, **metadata: str) -> str:
     """The reason of a call's error, or "" where it was let in and succeeded."""
-    method = METHODS[name]
-    message = getattr(search_pb2, method.input_type.name)()
+    message = getattr(search_pb2, METHODS[name].input_type.name)()
     call = getattr(doors.rpc, name)(
         message, metadata=[(key.replace("_", "-"), value) for key, value in metadata.items()]
     )
     try:
-        if method.server_streaming:
-            async for _ in call:
-                pass
-        else:
-            await call
+        await ended(call)
     except grpc.aio.AioRpcError as error:
         return reason(error)
     return ""
