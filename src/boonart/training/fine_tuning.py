@@ -14,6 +14,7 @@ from boonart.ports import EncoderModel
 from boonart.training.vitr import Progress, Stage, VitrTraining, train_stages
 from boonart.training.vitr_dev import DevSets
 from boonart.training.vitr_features import PairFeatures
+from boonart.training.vitr_querybank import with_querybank
 from boonart.training.vitr_run import config_for, fit_mixtures
 from boonart.training.vitr_steps import Head
 from boonart.vitr.model import RelationNetwork
@@ -80,6 +81,8 @@ def fine_tune(
     training = VitrTraining(stages_for(network, default, sets, tuning, anew=start is None), seed=tuning.seed)
     sources = DevSets(dev)
     train_stages(network, training, sets, sources, out, progress=progress)
+    if network.querybank is not None:
+        network = with_querybank(network, sets, network.config.querybank, tuning.seed)
     enough = start is None or len(dev.image_globals) >= ENOUGH_TO_FIT
     mixtures = fit_mixtures(network, sources) if start is None or enough else start.mixtures
     card = ModelCard(

@@ -78,6 +78,7 @@ class VitrTraining:
         save_every: seconds between two saved states, from which an interrupted run goes on.
         measure_every: passes between two measurements on dev.
         half: compute in bfloat16 where the device is fast at it.
+        querybank: how many training texts and pictures tell a candidate's popularity; 0 for no such part.
         colours: how many times as large as the others the weights of the starter's colours are to begin with: they
             are 64 of 1,344 image features and 2 % of their spread, and would else be found late.
     """
@@ -87,6 +88,7 @@ class VitrTraining:
     save_every: float = 60.0
     measure_every: int = 2
     half: bool = True
+    querybank: int = 0
     colours: float = 1.0
 
 
@@ -132,7 +134,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.34,
         options=StepOptions(false_texts=False),
     )
-    return VitrTraining((joint, published), colours=5.0)
+    return VitrTraining((joint, published), querybank=1024, colours=5.0)
 
 
 @dataclass(slots=True)

@@ -121,7 +121,7 @@ def twin_scores(
 ) -> TwinScores:
     """Mixed scores of all twins."""
     pairs = twin_pairs(features)
-    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker])
+    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker], from_text=True)
     scores = mixed(parts, weights).reshape(-1, 2, 2)
     return TwinScores(scores, scores, pairs.kinds)
 
@@ -131,7 +131,7 @@ def twin_parts(
 ) -> Parts:
     """Parts of (2K, 2) lists, the right one first: each text with both pictures, or each picture with both texts."""
     pairs = twin_pairs(features)
-    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker])
+    parts = pair_parts(network, prepared, pairs.texts.ravel(), pairs.pictures.ravel(), [ranker], from_text=from_text)
     lists: Parts = {}
     for name, values in parts.items():
         square = values.reshape(-1, 2, 2)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from boonart.training.vitr_parts import CandidateLists, Parts, mixed, recalls
-from boonart.vitr.mixture import PARTS, Mixture
+from boonart.vitr.mixture import DISTINCTNESS, Mixture, parts_of
 from boonart.works import Float32Array, Ranker
 
 _STEPS = 40
@@ -31,8 +31,9 @@ def fit_mixture(
     """Weights that put the right candidates first, and the calibration of their sum.
 
     First the weights that make the right candidates likeliest, then, around them, those with the highest sum of
-    recalls on the same lists; then a logistic curve through all candidates. Generated scenes count in all three:
-    what a score is worth among photographs alone says little about paintings.
+    recalls on the same lists; then a logistic curve through all candidates, by their score and the query's
+    popularity. Generated scenes count in all three: what a score is worth among photographs alone says little
+    about paintings.
 
     Args:
         ranker: whose parts are mixed.
@@ -41,29 +42,43 @@ def fit_mixture(
             there are none.
         twin_share: how much the twins count beside the lists.
     """
-    names = PARTS[ranker]
+    names = parts_of(ranker, querybank=DISTINCTNESS in lists.parts)
     both = [lists] if painted is None else [lists, painted]
     weights = _likeliest(names, both, twins, twin_share)
     weights = _best_recalls(weights, both, twins)
-    scores = np.concatenate([mixed(some.parts, weights).ravel() for some in both])
-    slope, offset = calibrate(scores, np.concatenate([some.right.ravel() for some in both]))
-    return Mixture(weights, slope, offset)
+    told = np.concatenate([_told(some, weights) for some in both])
+    (slope, popularity), offset = calibrate(told, np.concatenate([some.right.ravel() for some in both]))
+    return Mixture(weights, slope, offset, popularity)
 
 
-def calibrate(scores: Float32Array, right: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logistic curve that best tells right candidates by their score."""
-    mean, spread = float(scores.mean()), float(scores.std()) or 1.0
-    standard = torch.from_numpy(((scores - mean) / spread).ravel()).double()
-    target = torch.from_numpy(right.ravel()).double()
-    curve = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+def _told(lists: CandidateLists, weights: Mapping[str, float]) -> Float32Array:
+    """Score and query's popularity of all candidates, (Q * C, 2)."""
+    score = mixed(lists.parts, weights)
+    return np.stack([score, np.broadcast_to(lists.popularity[:, None], score.shape)], axis=2).reshape(-1, 2)
+
+
+def calibrate(told: Float32Array, right: npt.NDArray[np.bool_]) -> tuple[list[float], float]:
+    """Slopes and offset of the logistic curve that best tells right candidates.
+
+    Args:
+        told: (N, F) what is known of each: its score, and more.
+        right: (N,).
+    """
+    mean, spread = told.mean(axis=0, dtype=np.float64), told.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 0.0, spread, 1.0)
+    standard = torch.from_numpy((told - mean) / spread)
+    target = torch.from_numpy(right).double()
+    curve = torch.zeros(told.shape[1] + 1, dtype=torch.float64)
+    curve[0] = 1.0
+    curve.requires_grad_(True)
 
     def loss() -> Tensor:
-        error = functional.binary_cross_entropy_with_logits(curve[0] * standard + curve[1], target)
+        error = functional.binary_cross_entropy_with_logits(standard @ curve[:-1] + curve[-1], target)
         return error + 1e-2 * _RESTRAINT * curve.square().sum()
 
     _minimise(curve, loss)
-    slope, offset = curve.detach().tolist()
-    return slope / spread, offset - slope * mean / spread
+    slopes = curve.detach()[:-1].numpy() / spread
+    return slopes.tolist(), float(curve.detach()[-1] - slopes @ mean)
 
 
 def _likeliest(

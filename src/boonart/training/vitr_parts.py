@@ -12,7 +12,7 @@ from torch import Tensor
 
 from boonart.training.vitr_batches import image_tensors, padded_texts
 from boonart.training.vitr_features import PairFeatures
-from boonart.vitr.mixture import PARTS
+from boonart.vitr.mixture import DISTINCTNESS, PARTS
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.scoring import late_interaction
 from boonart.works import Float32Array, Ranker
@@ -32,6 +32,7 @@ class PreparedSet:
         words: (M, T, E) float16, padded at the end.
         mask: (M, T) bool.
         image_globals, text_globals: (N, D) and (M, D) float32.
+        image_popularity, text_popularity: (N,) and (M,), see `Querybank`; zeros without one.
     """
 
     regions: Tensor
@@ -39,6 +40,8 @@ class PreparedSet:
     mask: Tensor
     image_globals: Tensor
     text_globals: Tensor
+    image_popularity: Tensor
+    text_popularity: Tensor
 
 
 @torch.inference_mode()
@@ -52,24 +55,35 @@ def prepare_set(network: RelationNetwork, features: PairFeatures) -> PreparedSet
         regions.append(network.regions(image_tensors(features, rows)[0].to(device)).half())
     texts = padded_texts(features, np.arange(len(features.owners)))
     words = torch.cat([network.words(block.to(device)).half() for block in torch.split(texts.tokens, 1024)])
+    image_globals, text_globals = torch.from_numpy(features.image_globals).to(device), texts.global_vectors.to(device)
+    bank = network.querybank
     return PreparedSet(
         torch.cat(regions),
         words,
         texts.mask.to(device),
-        torch.from_numpy(features.image_globals).to(device),
-        texts.global_vectors.to(device),
+        image_globals,
+        text_globals,
+        image_globals.new_zeros(len(image_globals)) if bank is None else bank.of_pictures(image_globals),
+        text_globals.new_zeros(len(text_globals)) if bank is None else bank.of_texts(text_globals),
     )
 
 
 @torch.inference_mode()
 def pair_parts(
-    network: RelationNetwork, prepared: PreparedSet, texts: Rows, pictures: Rows, rankers: Iterable[Ranker]
+    network: RelationNetwork,
+    prepared: PreparedSet,
+    texts: Rows,
+    pictures: Rows,
+    rankers: Iterable[Ranker],
+    *,
+    from_text: bool,
 ) -> Parts:
     """Raw parts of P pairs, (P,) float32 each.
 
     Args:
         texts, pictures: (P,) rows of the set.
         rankers: whose parts are wanted.
+        from_text: whether the texts are the queries, the pictures the candidates, or the other way round.
     """
     wanted = list(rankers)
     network.eval()
@@ -79,6 +93,9 @@ def pair_parts(
         picture_rows = torch.from_numpy(pictures[start : start + BLOCK])
         for name, values in _block(network, prepared, text_rows, picture_rows, wanted).items():
             found.setdefault(name, []).append(values.float().cpu())
+        popularity = prepared.image_popularity[picture_rows] if from_text else prepared.text_popularity[text_rows]
+        if network.querybank is not None:
+            found.setdefault(DISTINCTNESS, []).append(-popularity.cpu())
     return {name: torch.cat(values).numpy() for name, values in found.items()}
 
 
@@ -109,11 +126,13 @@ class CandidateLists:
         candidates: (Q, C) rows of the other side, best first.
         right: (Q, C) bool.
         parts: (Q, C) by name.
+        popularity: (Q,), of the queries, see `Querybank`.
     """
 
     candidates: Rows
     right: npt.NDArray[np.bool_]
     parts: Parts
+    popularity: Float32Array
 
 
 def candidate_lists(
@@ -144,8 +163,9 @@ def candidate_lists(
         best = own[np.argsort(-similar, axis=1, kind="stable")[:, :candidates]]
         right = features.owners[best] == queries[:, None]
         texts, pictures = best.ravel(), np.repeat(queries, best.shape[1])
-    parts = pair_parts(network, prepared, texts, pictures, rankers)
-    return CandidateLists(best, right, {name: values.reshape(best.shape) for name, values in parts.items()})
+    parts = pair_parts(network, prepared, texts, pictures, rankers, from_text=from_text)
+    popularity = (prepared.text_popularity if from_text else prepared.image_popularity).cpu().numpy()[queries]
+    return CandidateLists(best, right, {name: values.reshape(best.shape) for name, values in parts.items()}, popularity)
 
 
 def recalls(lists: CandidateLists, score: Float32Array) -> tuple[float, float, float]:
@@ -161,6 +181,9 @@ def mixed(parts: Mapping[str, Float32Array], weights: Mapping[str, float]) -> Fl
 
 
 def unfitted_weights(ranker: Ranker) -> dict[str, float]:
-    """Weights for comparing epochs, before a mixture is fitted; a cosine counts about 20 times a logit."""
+    """Weights for comparing epochs, before a mixture is fitted; a cosine counts about 20 times a logit.
+
+    There is no querybank yet.
+    """
     scales = {"global": 20.0, "late": 20.0, "grounding": 20.0, "role": 1.0, "vitr": 1.0}
     return {name: scales[name] for name in PARTS[ranker]}

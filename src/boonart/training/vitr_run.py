@@ -18,6 +18,7 @@ from boonart.training.vitr_dev import DevSets, full_lists, twin_parts
 from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
+from boonart.training.vitr_querybank import with_querybank
 from boonart.training.vitr_sources import Source, altered_view, hard_scene_pictures, read_source, scene_pictures
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
@@ -90,6 +91,7 @@ def train_vitr(
         with torch.no_grad():
             network.project_regions.weight[:, -COLOURS:] *= training.colours
     figures = train_stages(network, training, train, dev, out, progress=progress)
+    network = with_querybank(network, train, training.querybank, training.seed)
     mixtures = fit_mixtures(network, dev)
     card = ModelCard(
         id=out.name,

@@ -20,6 +20,8 @@ from boonart.ports import Features
 from boonart.works import GRID
 
 PAGE_ROWS = GRID
+Summarise = Callable[[str, Tensor, Tensor], Tensor]
+"""Of a side, a global vector (D,) and tokens (N, E), both float32, to a summary (X,)."""
 _BYTES = 2  # of a float16
 _SUMMARY_BYTES = 4  # of a float32
 
@@ -42,7 +44,7 @@ class Gathered:
         tokens: (C, N, E) float32, padded at the end.
         mask: (C, N) bool, True for a token.
         words: of each candidate's tokens; empty for regions.
-        summaries: (C, X) float32, what the network has worked out of each candidate's tokens beforehand; X may be 0.
+        summaries: (C, X) float32, what the network has worked out of each candidate beforehand; X may be 0.
     """
 
     found: Tensor
@@ -93,8 +95,8 @@ class FeatureBank:
         embed_size: E.
         max_bytes: bound of the tensors; 0 keeps nothing.
         device: where the tensors live. Memory of a CPU is taken as it fills, of a GPU at once.
-        summarise: what to work out of the tokens (1, N, E) float32 of a picture when they enter, (1, X); it hangs on
-            the tokens alone, so that it is as good as they are.
+        summarise: what to work out of one side's features when they enter, (X,) float32; it hangs on them alone, so
+            that it is as good as they are.
         summary_size: X.
     """
 
@@ -105,7 +107,7 @@ class FeatureBank:
         *,
         max_bytes: int,
         device: torch.device,
-        summarise: Callable[[Tensor], Tensor] | None = None,
+        summarise: Summarise | None = None,
         summary_size: int = 0,
     ) -> None:
         page_bytes = PAGE_ROWS * embed_size * _BYTES
@@ -226,9 +228,12 @@ class FeatureBank:
         return Gathered(found, global_vectors.float(), room.floats(tokens[:, :longest]), mask, tuple(words), summaries)
 
     def _summary(self, key: FeatureKey, features: Features) -> Tensor:
-        if self._summarise is None or key.side != "image":
+        if self._summarise is None:
             return torch.zeros(self._summary_size, device=self.device)
-        return self._summarise(torch.from_numpy(features.tokens).to(self.device).float().unsqueeze(0))[0]
+        vector, tokens = (
+            torch.from_numpy(part).to(self.device).float() for part in (features.global_vector, features.tokens)
+        )
+        return self._summarise(key.side, vector, tokens)
 
     def _gather_pages(self, held: Sequence[tuple[int, _Entry]], count: int, pages: int, room: Room) -> Tensor:
         """(C, pages * 7, E) float16; rows past a candidate's length hold nothing of meaning but are finite."""

@@ -65,6 +65,7 @@ class VitrConfig:
         filters: relational graph filters in a row.
         aggregations: graph aggregations in a row.
         role: the role-aware head, or None for the published network alone.
+        querybank: K, how many training texts and pictures tell how popular a candidate is; 0 for none.
     """
 
     global_size: int
@@ -75,6 +76,7 @@ class VitrConfig:
     filters: int = 4
     aggregations: int = 3
     role: RoleConfig | None = field(default_factory=RoleConfig)
+    querybank: int = 0
 
     @property
     def dimensions(self) -> dict[str, int]:
@@ -82,8 +84,11 @@ class VitrConfig:
         return {"D": self.global_size, "E": self.embed_size, "S": self.similarity_size}
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-serialisable form, read back by `from_dict`."""
-        return asdict(self)
+        """JSON-serialisable form, read back by `from_dict`; without a querybank as before there was such a thing."""
+        values = asdict(self)
+        if not self.querybank:
+            del values["querybank"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VitrConfig:

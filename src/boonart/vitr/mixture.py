@@ -24,6 +24,9 @@ PARTS: Mapping[Ranker, tuple[str, ...]] = {
     Ranker.ROLE: ("global", "grounding", "role"),
 }
 """What each ranker mixes."""
+DISTINCTNESS = "distinctness"
+"""What `Ranker.ROLE` mixes besides where the weights have a querybank: how little a candidate suits any query."""
+_GLOBAL = frozenset({"global", DISTINCTNESS})
 
 
 class Direction(StrEnum):
@@ -44,12 +47,14 @@ class Mixture:
 
     Attributes:
         weights: by the part's name.
-        slope, offset: relevance = sigmoid(slope * score + offset); a slope of 0 means: not calibrated.
+        slope, offset, popularity: relevance = sigmoid(slope * score + popularity * the query's own popularity +
+            offset); a slope of 0 means: not calibrated. A query near everything has high scores that mean little.
     """
 
     weights: Mapping[str, float]
     slope: float = 0.0
     offset: float = 0.0
+    popularity: float = 0.0
 
     @property
     def calibrated(self) -> bool:
@@ -61,12 +66,17 @@ class Mixture:
         return _sum([weight * parts[name] for name, weight in self.weights.items()])
 
     def relation(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """The network's share of the score: all but the global vectors'."""
-        return _sum([weight * parts[name] for name, weight in self.weights.items() if name != "global"])
+        """The network's share of the score: all but what hangs on the global vectors alone."""
+        return _sum([weight * parts[name] for name, weight in self.weights.items() if name not in _GLOBAL])
 
-    def relevance(self, score: Tensor) -> Tensor:
-        """Probability that a candidate of this score is right."""
-        return torch.sigmoid(self.slope * score + self.offset)
+    def relevance(self, score: Tensor, popularity: Tensor | float = 0.0) -> Tensor:
+        """Probability that a candidate of this score is right.
+
+        Args:
+            score: (C,).
+            popularity: of the query, see `Querybank`.
+        """
+        return torch.sigmoid(self.slope * score + self.popularity * popularity + self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,10 @@ class Mixtures:
         """The mixture of a ranker that `resolve` returned."""
         return self.by_ranker[ranker][direction]
 
+    def need(self, part: str) -> bool:
+        """Whether any of the mixtures has this part."""
+        return any(part in mixture.weights for both in self.by_ranker.values() for mixture in both.values())
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form, read back by `from_dict`."""
         return {
@@ -109,6 +123,7 @@ class Mixtures:
                         "slope": mixture.slope,
                         "offset": mixture.offset,
                     }
+                    | ({"popularity": mixture.popularity} if mixture.popularity else {})
                     for direction, mixture in directions.items()
                 }
                 for ranker, directions in self.by_ranker.items()
@@ -125,7 +140,9 @@ class Mixtures:
         try:
             by_ranker = {
                 Ranker(ranker): {
-                    Direction(direction): Mixture(item["weights"], item["slope"], item["offset"])
+                    Direction(direction): Mixture(
+                        item["weights"], item["slope"], item["offset"], item.get("popularity", 0.0)
+                    )
                     for direction, item in directions.items()
                 }
                 for ranker, directions in values["rankers"].items()
@@ -133,6 +150,11 @@ class Mixtures:
             return cls(Ranker(values["default"]), by_ranker)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"The reranker's mixture of scores cannot be read: {error!r}.") from error
+
+
+def parts_of(ranker: Ranker, *, querybank: bool) -> tuple[str, ...]:
+    """What a ranker mixes, with or without a querybank in the weights."""
+    return (*PARTS[ranker], DISTINCTNESS) if querybank and ranker is Ranker.ROLE else PARTS[ranker]
 
 
 def untrained_mixtures(*, with_role: bool) -> Mixtures:

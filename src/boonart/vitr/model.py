@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from boonart.vitr.config import VitrConfig
+from boonart.vitr.querybank import Querybank
 from boonart.vitr.role import RoleHead, inner_products
 from boonart.works import REGIONS
 
@@ -175,6 +176,7 @@ class RelationNetwork(nn.Module):
         self.filters = nn.ModuleList(RelationalGraphFilter(config.embed_size) for _ in range(config.filters))
         self.vitr = PublishedHead(config)
         self.role = RoleHead(config.embed_size, config.role) if config.role is not None else None
+        self.querybank = Querybank(config.querybank, config.global_size) if config.querybank else None
         _xavier(self.project_regions)
         _xavier(self.project_words)
 

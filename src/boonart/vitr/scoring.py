@@ -17,7 +17,7 @@ from boonart.errors import InvalidQuery, ModelError, ModelMismatch, OutOfMemory
 from boonart.ports import Features, RerankRequest
 from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered, Room
 from boonart.vitr.explain import word_maps
-from boonart.vitr.mixture import Direction, Mixture, Mixtures
+from boonart.vitr.mixture import DISTINCTNESS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork, reason
 from boonart.vitr.role import SUMMARY_SIZE, inner_products
 from boonart.works import (
@@ -62,6 +62,7 @@ class _Pairs:
         words: (1 or C, T, E), padded at the end.
         mask: (1 or C, T) bool.
         image_global, text_global: (C or 1, D).
+        popularity: (), of the query.
     """
 
     regions: Tensor
@@ -69,6 +70,7 @@ class _Pairs:
     mask: Tensor
     image_global: Tensor
     text_global: Tensor
+    popularity: Tensor
 
 
 class VitrReranker:
@@ -99,14 +101,13 @@ class VitrReranker:
         self._source = source
         self._device = device
         config = network.config
-        role = self._network.role
         self._bank = FeatureBank(
             config.global_size,
             config.embed_size,
             max_bytes=bank_bytes,
             device=device,
-            summarise=role.summarise if role is not None else None,
-            summary_size=SUMMARY_SIZE if role is not None else 0,
+            summarise=self._summarise,
+            summary_size=1 + (SUMMARY_SIZE if self._network.role is not None else 0),
         )
         self._room = Room()
         self._fetching: dict[FeatureKey, asyncio.Task[dict[FeatureKey, Features]]] = {}
@@ -240,6 +241,23 @@ class VitrReranker:
         return prepared
 
     @torch.inference_mode()
+    def _summarise(self, side: str, vector: Tensor, tokens: Tensor) -> Tensor:
+        """What the bank keeps beside a candidate's features: its popularity, then the role head's summary."""
+        summary = vector.new_zeros(1 + (SUMMARY_SIZE if self._network.role is not None else 0))
+        summary[0] = self._popularity(side, vector)
+        if side == "image" and self._network.role is not None:
+            summary[1:] = self._network.role.summarise(tokens.unsqueeze(0))[0]
+        return summary
+
+    def _popularity(self, side: str, vector: Tensor) -> Tensor:
+        """How near a global vector (D,) of one side lies to training queries of the other; 0 without a querybank."""
+        querybank = self._network.querybank
+        if querybank is None:
+            return vector.new_zeros(())
+        rows = vector.unsqueeze(0)
+        return (querybank.of_pictures(rows) if side == "image" else querybank.of_texts(rows))[0]
+
+    @torch.inference_mode()
     def _score(
         self,
         request: RerankRequest,
@@ -287,7 +305,7 @@ class VitrReranker:
         parts = self._parts(ranker, pairs, gathered)
         score = mixture.score(parts)
         relation = mixture.relation(parts).tolist()
-        relevance = mixture.relevance(score).tolist() if mixture.calibrated else None
+        relevance = mixture.relevance(score, pairs.popularity).tolist() if mixture.calibrated else None
         maps = self._maps(request, ranker, pairs, gathered) if request.explain else None
         values, found = score.tolist(), gathered.found.tolist()
         return [
@@ -308,11 +326,14 @@ class VitrReranker:
         if isinstance(query, TextEmbedding):
             words = self._network.words(tokens)
             mask = torch.ones(words.shape[:2], dtype=torch.bool, device=self._device)
-            return _Pairs(gathered.tokens, words, mask, gathered.global_vectors, vector)
+            popularity = self._popularity("description", vector[0])
+            return _Pairs(gathered.tokens, words, mask, gathered.global_vectors, vector, popularity)
         # A candidate without words is scored as if it had one, so that no mean is over nothing; it is left out later.
         mask = gathered.mask.clone()
         mask[:, 0] = True
-        return _Pairs(self._network.regions(tokens), gathered.tokens, mask, vector, gathered.global_vectors)
+        popularity = self._popularity("image", vector[0])
+        regions = self._network.regions(tokens)
+        return _Pairs(regions, gathered.tokens, mask, vector, gathered.global_vectors, popularity)
 
     def _parts(self, ranker: Ranker, pairs: _Pairs, gathered: Gathered) -> dict[str, Tensor]:
         """The raw parts that the ranker mixes, (C,) each."""
@@ -328,12 +349,13 @@ class VitrReranker:
             head = self._network.role
             if pairs.regions is gathered.tokens:
                 parts["role"], parts["grounding"] = head.score_pictures(
-                    pairs.regions, gathered.summaries, pairs.words[0]
+                    pairs.regions, gathered.summaries[:, 1:], pairs.words[0]
                 )
                 if pairs.words.shape[1] < FEWEST_WORDS:
                     parts["role"] = torch.zeros_like(parts["role"])
             else:
                 parts["role"], parts["grounding"] = head(pairs.regions, pairs.words, pairs.mask)
+            parts[DISTINCTNESS] = -gathered.summaries[:, 0]
         return parts
 
     def _maps(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from boonart.errors import ModelFileError, ModelMismatch, ModelNotAvailable
 from boonart.vitr.config import VitrConfig
-from boonart.vitr.mixture import Mixtures
+from boonart.vitr.mixture import DISTINCTNESS, Mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.scoring import FeatureSource, VitrReranker
 from boonart.works import ModelCard
@@ -133,12 +133,15 @@ def shipped_models() -> Path:
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> ModelCard:
     """Write the weight file and, for readers, its card; either the old or the new files are there.
 
-    Floating-point weights are stored as float32.
+    Floating-point weights are stored as float32, the querybank's vectors as float16.
 
     Returns:
         The card with the weights' hash in it.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.network.state_dict().items()}
+    tensors = {
+        name: (tensor.half() if name.startswith("querybank.") else tensor).detach().cpu().contiguous()
+        for name, tensor in checkpoint.network.state_dict().items()
+    }
     card = _with_hash(checkpoint.card, tensors, checkpoint.network.config, checkpoint.mixtures)
     metadata = {
         "format": FORMAT,
@@ -187,6 +190,8 @@ def load_checkpoint(file: Path) -> Checkpoint:
     network = RelationNetwork(VitrConfig.from_dict(metadata["config"]))
     mixtures = Mixtures.from_dict(metadata["mixtures"])
     try:
+        if network.querybank is None and mixtures.need(DISTINCTNESS):
+            raise ModelFileError(f"The mixture in {file} needs a querybank, and there is none in the file.")
         tensors = safetensors.torch.load_file(file)
         network.load_state_dict(tensors)
         card = ModelCard(**metadata["card"])

@@ -17,7 +17,7 @@ def lists(rng: np.random.Generator, useful: dict[str, float], queries: int = 300
         name: (rng.standard_normal((queries, count)) + raised * right).astype(np.float32)
         for name, raised in useful.items()
     }
-    return CandidateLists(np.tile(np.arange(count), (queries, 1)), right, parts)
+    return CandidateLists(np.tile(np.arange(count), (queries, 1)), right, parts, np.zeros(queries, np.float32))
 
 
 def test_a_useful_part_weighs_more_than_noise():
@@ -50,16 +50,38 @@ def test_twins_teach_what_photographs_do_not():
 
 def test_calibration_recovers_the_curve():
     rng = np.random.default_rng(3)
-    scores = rng.uniform(-10, 10, 20_000).astype(np.float32)
-    right = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.7 * scores - 2.0)))
-    slope, offset = calibrate(scores, right)
+    told = np.column_stack([rng.uniform(-10, 10, 20_000), rng.uniform(0, 1, 20_000)]).astype(np.float32)
+    right = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.7 * told[:, 0] - 3.0 * told[:, 1] - 2.0)))
+    (slope, popularity), offset = calibrate(told, right)
     assert slope == pytest.approx(0.7, rel=0.1)
+    assert popularity == pytest.approx(-3.0, rel=0.1)
     assert offset == pytest.approx(-2.0, rel=0.1)
+
+
+def test_calibration_without_any_popularity_is_a_curve_of_the_score():
+    rng = np.random.default_rng(3)
+    told = np.column_stack([rng.uniform(-10, 10, 20_000), np.zeros(20_000)]).astype(np.float32)
+    right = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.7 * told[:, 0] - 2.0)))
+    (slope, popularity), offset = calibrate(told, right)
+    assert slope == pytest.approx(0.7, rel=0.1)
+    assert popularity == 0.0
+    assert offset == pytest.approx(-2.0, rel=0.1)
+
+
+def test_a_hub_is_held_against_a_candidate_where_that_helps():
+    rng = np.random.default_rng(6)
+    data = lists(rng, {"global": 2.0, "grounding": 0.0, "role": 0.0})
+    hub = rng.exponential(2.0, data.right.shape).astype(np.float32)
+    parts = {**data.parts, "global": data.parts["global"] + hub, "distinctness": -hub}
+    hubbed = CandidateLists(data.candidates, data.right, parts, data.popularity)
+    weights = fit_mixture(Ranker.ROLE, hubbed, None).weights
+    assert weights["distinctness"] == pytest.approx(weights["global"], rel=0.3)
+    assert sum(recalls(hubbed, mixed(parts, weights))) > sum(recalls(hubbed, parts["global"])) + 10
 
 
 def test_recalls_by_hand():
     right = np.array([[True, False], [False, True]])
-    data = CandidateLists(np.zeros((2, 2), dtype=int), right, {})
+    data = CandidateLists(np.zeros((2, 2), dtype=int), right, {}, np.zeros(2, np.float32))
     scores = np.array([[2.0, 1.0], [2.0, 1.0]], dtype=np.float32)
     assert recalls(data, scores) == (50.0, 100.0, 100.0)
 

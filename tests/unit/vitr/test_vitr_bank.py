@@ -141,24 +141,23 @@ def test_clear_forgets(rng):
     assert held.missing([key("a")], ["h"]) == [0]
 
 
-def test_what_is_worked_out_of_pictures_is_held_with_them(rng):
+def test_what_is_worked_out_of_features_is_held_with_them(rng):
     calls = []
 
-    def summarise(tokens):
-        calls.append(len(tokens))
-        return tokens.sum(dim=(1, 2)).unsqueeze(1)
+    def summarise(side, vector, tokens):
+        calls.append((side, len(vector), len(tokens)))
+        return tokens.sum().unsqueeze(0)
 
     held = FeatureBank(D, E, max_bytes=20 * PAGE_BYTES, device=torch.device("cpu"), summarise=summarise, summary_size=1)
     there, loose = features(rng, 4), features(rng, 3)
     picture, text = FeatureKey("c", "image", "a"), FeatureKey("c", "description", "a")
     first = held.gather([picture, text], ["h", "h"], {picture: there, text: loose})
     again = held.gather([picture, text], ["h", "h"], {})
-    expected = float(torch.from_numpy(there.tokens).float().sum())
-    assert calls == [1]
-    assert first.summaries[0, 0] == again.summaries[0, 0] == pytest.approx(expected, abs=1e-3)
-    assert again.summaries[1, 0] == 0.0
+    expected = [float(torch.from_numpy(some.tokens).float().sum()) for some in (there, loose)]
+    assert calls == [("image", D, 4), ("description", D, 3)]
+    assert first.summaries[:, 0].tolist() == again.summaries[:, 0].tolist() == pytest.approx(expected, abs=1e-3)
     full = FeatureBank(D, E, max_bytes=0, device=torch.device("cpu"), summarise=summarise, summary_size=1)
-    assert full.gather([picture], ["h"], {picture: there}).summaries[0, 0] == pytest.approx(expected, abs=1e-3)
+    assert full.gather([picture], ["h"], {picture: there}).summaries[0, 0] == pytest.approx(expected[0], abs=1e-3)
 
 
 def test_room_is_used_again(rng):

@@ -11,7 +11,8 @@ from vitr_fakes import TINY, FakeSource, candidate, image, reranker, text
 
 from boonart.errors import InvalidQuery, InvalidRequest, ModelError, ModelMismatch
 from boonart.ports import Features, Reranker, RerankRequest
-from boonart.vitr.mixture import Direction, Mixtures
+from boonart.vitr.mixture import Direction, Mixtures, untrained_mixtures
+from boonart.vitr.model import RelationNetwork
 from boonart.works import Ranker
 
 RANKERS = [Ranker.LATE, Ranker.VITR, Ranker.ROLE]
@@ -222,6 +223,49 @@ async def test_relevance_follows_the_calibration(rng):
     ranks._mixtures = Mixtures.from_dict(values)
     for score in await ranks.rerank(request(texts[0])):
         expected = float(torch.sigmoid(torch.tensor(2.0 * score.score - 1.0)))
+        assert score.relevance == pytest.approx(expected, abs=1e-5)
+
+
+def with_querybank(source: FakeSource, weight: float, **calibration: float):
+    network = RelationNetwork(replace(TINY, querybank=4))
+    network.querybank.fill(*torch.nn.functional.normalize(torch.randn(2, 4, 6), dim=2))
+    values = untrained_mixtures(with_role=True).as_dict()
+    for mixture in values["rankers"]["role"].values():
+        mixture["weights"]["distinctness"] = weight
+        mixture.update(calibration)
+    return reranker(source, network=network, mixtures=Mixtures.from_dict(values))
+
+
+@pytest.mark.parametrize("side", ["text", "image"])
+@pytest.mark.parametrize("bank_bytes", [0, 1_000_000])
+async def test_a_candidates_popularity_is_held_against_it(rng, side, bank_bytes):
+    source = FakeSource()
+    _, images, texts = await gallery(source, rng)
+    query = texts[3] if side == "text" else images[3]
+    torch.manual_seed(5)
+    plain, weighed = with_querybank(source, 0.0), with_querybank(source, 2.0)
+    weighed._network.load_state_dict(plain._network.state_dict())
+    before = {s.point_id: s for s in await plain.rerank(request(query))}
+    candidates = [source.stored["image" if side == "text" else "description", str(n)] for n in range(5)]
+    vectors = torch.from_numpy(np.stack([features.global_vector for features in candidates])).float()
+    bank = plain._network.querybank
+    popularity = bank.of_pictures(vectors) if side == "text" else bank.of_texts(vectors)
+    for score in await weighed.rerank(request(query)):
+        difference = before[score.point_id].score - score.score
+        assert difference == pytest.approx(2.0 * float(popularity[int(score.point_id)]), abs=1e-5)
+        assert score.relation_score == pytest.approx(before[score.point_id].relation_score, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", ["text", "image"])
+async def test_a_popular_querys_scores_mean_less(rng, side):
+    source = FakeSource()
+    _, images, texts = await gallery(source, rng)
+    ranks = with_querybank(source, 0.0, slope=2.0, offset=-1.0, popularity=-3.0)
+    query = texts[3] if side == "text" else images[3]
+    bank, vector = ranks._network.querybank, torch.from_numpy(query.global_vector).unsqueeze(0)
+    popularity = float(bank.of_texts(vector) if side == "text" else bank.of_pictures(vector))
+    for score in await ranks.rerank(request(query)):
+        expected = float(torch.sigmoid(torch.tensor(2.0 * score.score - 3.0 * popularity - 1.0)))
         assert score.relevance == pytest.approx(expected, abs=1e-5)
 
 

@@ -10,6 +10,7 @@ from vitr_fakes import TINY, FakeSource
 
 from boonart.errors import ModelFileError, ModelMismatch, ModelNotAvailable
 from boonart.vitr import weights
+from boonart.vitr.config import VitrConfig
 from boonart.vitr.mixture import Direction, Mixture, Mixtures, untrained_mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.weights import Checkpoint, load_checkpoint, load_reranker, save_checkpoint
@@ -121,6 +122,10 @@ def edited(tmp_path, change):
         lambda tensors, metadata: metadata["mixtures"].pop("default"),
         lambda tensors, metadata: metadata["mixtures"].update(default="nonsense"),
         lambda tensors, metadata: metadata["card"].update(unknown=1),
+        lambda tensors, metadata: metadata["config"].update(querybank=3),
+        lambda tensors, metadata: metadata["mixtures"]["rankers"]["role"]["text_to_image"]["weights"].update(
+            distinctness=1.0
+        ),
     ],
 )
 def test_a_file_that_does_not_add_up_is_refused(tmp_path, change):
@@ -128,7 +133,25 @@ def test_a_file_that_does_not_add_up_is_refused(tmp_path, change):
         load_checkpoint(edited(tmp_path, change))
 
 
-def test_mixtures_survive_json():
-    mixture = Mixture({"global": 2.0, "vitr": 0.5}, slope=1.5, offset=-2.0)
+def test_a_querybank_is_read_as_it_was_written(tmp_path):
+    network = RelationNetwork(replace(TINY, querybank=3))
+    network.querybank.fill(torch.randn(3, 6), torch.randn(3, 6))
+    card = save_checkpoint(Checkpoint(network, untrained_mixtures(with_role=True), CARD), tmp_path / "tiny")
+    file = tmp_path / "tiny" / weights.WEIGHTS_FILE
+    assert safetensors.torch.load_file(file)["querybank.texts"].dtype == torch.float16
+    read = load_checkpoint(file)
+    assert read.card == card
+    assert torch.equal(read.network.querybank.texts, network.querybank.texts)
+    assert torch.equal(read.network.querybank.pictures, network.querybank.pictures)
+
+
+def test_weights_without_a_querybank_keep_the_id_that_they_had_before_there_was_one():
+    assert "querybank" not in TINY.as_dict()
+    assert VitrConfig.from_dict(replace(TINY, querybank=3).as_dict()).querybank == 3
+
+
+@pytest.mark.parametrize("popularity", [0.0, -4.0])
+def test_mixtures_survive_json(popularity):
+    mixture = Mixture({"global": 2.0, "vitr": 0.5}, slope=1.5, offset=-2.0, popularity=popularity)
     mixtures = Mixtures(Ranker.VITR, {Ranker.VITR: dict.fromkeys(Direction, mixture)})
     assert Mixtures.from_dict(json.loads(json.dumps(mixtures.as_dict()))) == mixtures

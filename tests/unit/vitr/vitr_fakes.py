@@ -9,7 +9,7 @@ import torch
 
 from boonart.ports import Features
 from boonart.vitr.config import RoleConfig, VitrConfig
-from boonart.vitr.mixture import untrained_mixtures
+from boonart.vitr.mixture import Mixtures, untrained_mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.scoring import VitrReranker
 from boonart.works import REGIONS, Candidate, ImageEmbedding, ModelCard, TextEmbedding, Work
@@ -58,13 +58,20 @@ def candidate(name: str, score: float = 0.0) -> Candidate:
     return Candidate(name, Work(name), score, content_hash=f"hash-{name}")
 
 
-def reranker(source: FakeSource, *, bank_bytes: int = 1_000_000, config: VitrConfig = TINY) -> VitrReranker:
+def reranker(
+    source: FakeSource,
+    *,
+    bank_bytes: int = 1_000_000,
+    config: VitrConfig = TINY,
+    network: RelationNetwork | None = None,
+    mixtures: Mixtures | None = None,
+) -> VitrReranker:
     torch.manual_seed(1)
     card = ModelCard("tiny", "reranker", "0" * 16, {"E": config.embed_size}, encoder_id="fake-encoder")
     return VitrReranker(
-        RelationNetwork(config),
+        network or RelationNetwork(config),
         card,
-        untrained_mixtures(with_role=config.role is not None),
+        mixtures or untrained_mixtures(with_role=config.role is not None),
         source,
         bank_bytes=bank_bytes,
         device=torch.device("cpu"),
