@@ -2,6 +2,7 @@
 
 import copy
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -337,13 +338,30 @@ def test_images_are_small_pinned_and_not_root(path: Path) -> None:
     assert "apt-get" not in text
 
 
+def copied(path: Path) -> list[str]:
+    """What a Dockerfile takes from the repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_what_is_copied_is_there_and_reaches_the_builder(path: Path) -> None:
     shown = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    for line in re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.MULTILINE):
-        for source in line.split()[:-1]:
-            assert (ROOT / source).exists(), source
-            assert source in shown, f".dockerignore hides {source}"
+    for source in copied(path):
+        assert (ROOT / source).exists(), source
+        assert source in shown, f".dockerignore hides {source}"
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_our_own_sources_are_compiled_and_nothing_that_cannot_be(path: Path, tmp_path: Path) -> None:
+    # An installed package may bring files for another Python, as PyTorch does; the build would end there.
+    (step,) = re.findall(r"/opt/boonart/venv/bin/python (-m compileall .+)$", path.read_text(), re.MULTILINE)
+    folders = [word for word in step.split()[2:] if not word.startswith("-")]
+    assert set(folders) == {source for source in copied(path) if source in ("src", "services", "ingest")}
+    command = [sys.executable, *step.split()]
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
