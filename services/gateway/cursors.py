@@ -61,7 +61,7 @@ def digest(query: Query) -> str:
 def write(cursor: Cursor, request_digest: str) -> str:
     """The cursor as an opaque text."""
     body = json.dumps([request_digest, cursor.given, *cursor.last], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
+    return _as_text(_checksum(body) + body)
 
 
 def read(text: str, request_digest: str) -> Cursor:
@@ -73,8 +73,9 @@ def read(text: str, request_digest: str) -> Cursor:
     if not text:
         return Cursor()
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if _checksum(data[_CHECK:]) != data[:_CHECK]:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        # Several texts can stand for the same bytes; only the one that was given is taken back.
+        if _checksum(data[_CHECK:]) != data[:_CHECK] or _as_text(data) != text:
             raise ValueError("the checksum is wrong")
         made_for, given, collection, work_id = json.loads(data[_CHECK:])
     except (binascii.Error, ValueError, TypeError) as error:
@@ -88,6 +89,10 @@ def read(text: str, request_digest: str) -> Cursor:
             field="cursor",
         )
     return Cursor(int(given), (str(collection), str(work_id)))
+
+
+def _as_text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _checksum(body: bytes) -> bytes:

@@ -53,6 +53,12 @@ def test_an_altered_cursor_is_refused() -> None:
             read(base64.urlsafe_b64encode(altered).decode(), "d")
 
 
+@pytest.mark.parametrize(("before", "after"), [("", "\n"), (" ", ""), ("", "=="), ("$$", ""), ("", "A"), ("é", "")])
+def test_a_cursor_with_something_added_is_refused(before: str, after: str) -> None:
+    with pytest.raises(InvalidQuery, match="damaged"):
+        read(before + write(Cursor(3, ("c", "abc")), "d") + after, "d")
+
+
 def test_a_cursor_belongs_to_its_request_and_not_to_its_length() -> None:
     mine = digest(Query("c", text="a", limit=5))
     assert digest(Query("c", text="a", limit=7)) == mine
