@@ -41,6 +41,8 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Guard:
     """Gives each request an id, stops bodies that grow too large, adds the security headers, and answers bugs.
 
+    HEAD is answered as GET without the body (RFC 9110, 9.3.2): FastAPI has no routes for it.
+
     Args:
         most: largest body in bytes, counted while it arrives, so that chunked bodies are stopped too.
     """
@@ -61,6 +63,9 @@ class Guard:
         declared = request.headers.get("content-length", "")
         arrived = int(declared) if declared.isdigit() and int(declared) > self._most else 0
         started = False
+        head = scope["method"] == "HEAD"
+        # The server looks at the method in its own scope to know that no body will come.
+        routed = {**scope, "method": "GET"} if head else scope
 
         async def counted() -> Message:
             nonlocal arrived
@@ -80,10 +85,15 @@ class Guard:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers.update({**HEADERS, REQUEST_ID: request_id})
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, counted, guarded)
+            await self._app(routed, counted, guarded)
+            if "route" in routed:
+                # What counts the requests around here names them by their route.
+                scope["route"] = routed["route"]
         except Exception:
             logger.exception("unexpected error in %s %s", scope["method"], scope["path"])
             if started:

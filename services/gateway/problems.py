@@ -196,8 +196,13 @@ def _allowed(request: Request) -> list[str]:
     return [
         method
         for method in METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+        if any(route.matches({**request.scope, "method": _routed(method)})[0] is Match.FULL for route in routes)
     ]
+
+
+def _routed(method: str) -> str:
+    """The method whose route answers; `Guard` has HEAD answered as GET."""
+    return "GET" if method == "HEAD" else method
 
 
 def install(app: FastAPI) -> None:

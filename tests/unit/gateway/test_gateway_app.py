@@ -33,6 +33,17 @@ async def test_every_answer_has_the_safe_headers_and_an_id() -> None:
             assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
+async def test_head_is_answered_as_get_without_the_body() -> None:
+    async with client_of(create_app(fake_parts("c"))) as client:
+        for path, status in (("/healthz", 200), ("/v1/collections", 200), ("/v1/nothing", 404), ("/v1/search", 405)):
+            whole, head = await client.get(path), await client.head(path)
+            assert (head.status_code, head.content) == (whole.status_code, b"") == (status, b""), path
+            assert head.headers["content-length"] == whole.headers["content-length"] != "0"
+            assert head.headers["content-type"] == whole.headers["content-type"]
+        put = await client.put("/v1/collections")
+    assert put.headers["allow"] == "GET, HEAD, POST"
+
+
 @pytest.mark.parametrize(("given", "kept"), [("abc-1.2_3", True), ("a b", False), ("x" * 65, False), ("é", False)])
 async def test_a_proxys_request_id_is_kept_if_it_is_one(given: str, kept: bool) -> None:
     async with client_of(create_app(fake_parts("c"))) as client:
