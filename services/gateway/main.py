@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
 """How long requests under way may go on once the server is told to stop."""
-EXPOSED = ("RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-Id", "Location")
+EXPOSED = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-Id", "Location")
 """Headers that pages of other origins may read."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -115,7 +115,14 @@ def create_app(
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-Id", "Last-Event-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-API-Key",
+                "X-Request-Id",
+            ],
             expose_headers=EXPOSED,
         )
     # Pages, answers and scripts shrink to a fifth; pictures are left as they are.
