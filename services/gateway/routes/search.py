@@ -12,8 +12,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from boonart.errors import InvalidFilter, InvalidQuery
-from boonart.works import Query, QueryPart
+from boonart.errors import InvalidFilter, InvalidQuery, PictureError, WorkNotFound
+from boonart.search.queries import naming
+from boonart.works import Picture, Query, QueryPart
 from boonart_services.gateway.answers import answer_json
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.filters import FilterTree
@@ -56,7 +57,7 @@ async def search(request: Request, body: SearchRequest) -> JSONResponse:
     asked = Query(
         collection="",
         text=body.text,
-        picture=await here.decode(_from_base64(body.image, "image")) if body.image else None,
+        picture=await _picture(here, body.image, "image") if body.image else None,
         work_id=body.like,
         parts=parts,
         collections=tuple(body.collections),
@@ -76,15 +77,27 @@ async def search_by_image(
         raise InvalidQuery("The picture is empty.", hint="Send the file's bytes in the field image.", field="image")
     start = time.perf_counter()
     facets = tuple(name.strip() for name in form.facets.split(",") if name.strip())
-    asked = Query(collection="", picture=await context(request).decode(data), facets=facets)
+    with naming("image", PictureError):
+        picture = await context(request).decode(data)
+    asked = Query(collection="", picture=picture, facets=facets)
     return await _answer(request, form, asked, filter_from_json(form.filter), start, True)
 
 
 async def _part(here: Context, part: QueryPartBody, number: int) -> QueryPart:
-    picture = None
-    if part.image:
-        picture = await here.decode(_from_base64(part.image, f"query.{number}.image"))
+    picture = await _picture(here, part.image, f"query.{number}.image") if part.image else None
     return QueryPart(part.text, picture, part.like, part.weight)
+
+
+async def _picture(here: Context, text: str, field: str) -> Picture:
+    """The picture that a field holds in base64.
+
+    Raises:
+        InvalidQuery: it is not base64.
+        PictureError: it is no usable picture.
+        Overloaded: too many others wait.
+    """
+    with naming(field, PictureError):
+        return await here.decode(_from_base64(text, field))
 
 
 async def _answer(
@@ -112,11 +125,20 @@ async def _answer(
         page = await search_page(context(request), query, options.cursor)
     except InvalidFilter as error:
         raise _placed(error, tree) from error
+    except (InvalidQuery, WorkNotFound) as error:
+        error.field = _as_written(error.field)
+        raise
     stages = {**({"decode": 1000 * (decoded - start)} if pictured else {}), **page.answer.stages}
     took = 1000 * (time.perf_counter() - start)
     timing = ", ".join(f"{name};dur={value:.1f}" for name, value in [*stages.items(), ("total", took)])
     body = answer_json(page.answer, page.collection, stages, took, page.next_cursor)
     return JSONResponse(body, headers={"Server-Timing": timing})
+
+
+def _as_written(field: str) -> str:
+    """The name that this API gives to a field of `works.Query`."""
+    place, dot, name = field.rpartition(".")
+    return place + dot + {"picture": "image", "work_id": "like"}.get(name, name)
 
 
 def _placed(error: InvalidFilter, tree: FilterTree | None) -> InvalidFilter:

@@ -17,29 +17,32 @@ CENTURY = "century"
 _ALL_YEARS = 2_000
 
 
-async def count_facets(index: WorkIndex, query: Query, hits: Sequence[Hit]) -> Mapping[str, tuple[FacetCount, ...]]:
+async def count_facets(
+    index: WorkIndex, query: Query, hits: Sequence[Hit], most: int = FACET_VALUES
+) -> Mapping[str, tuple[FacetCount, ...]]:
     """The query's facets, by field.
 
     Args:
         hits: all candidates, for `FacetScope.CANDIDATES`.
+        most: values of each field.
 
     Raises:
         InvalidFilter: a field that is not stored or not counted.
     """
     if query.facet_scope is FacetScope.CANDIDATES:
         fields = await index.fields(query.collection)
-        return {name: counted(hits, _Reader(name, fields)) for name in query.facets}
-    values = await asyncio.gather(*(_filtered(index, query, name) for name in query.facets))
+        return {name: counted(hits, _Reader(name, fields), most) for name in query.facets}
+    values = await asyncio.gather(*(_filtered(index, query, name, most) for name in query.facets))
     return dict(zip(query.facets, values, strict=True))
 
 
-async def _filtered(index: WorkIndex, query: Query, name: str) -> tuple[FacetCount, ...]:
+async def _filtered(index: WorkIndex, query: Query, name: str, most: int) -> tuple[FacetCount, ...]:
     if name != CENTURY:
-        return ranked(await index.facet(query.collection, name, limit=FACET_VALUES, where=query.where))
+        return ranked(await index.facet(query.collection, name, limit=most, where=query.where), most)
     centuries: Counter[str | int | bool] = Counter()
     for year, count in await index.facet(query.collection, "date_from", limit=_ALL_YEARS, where=query.where):
         centuries[100 * (int(year) // 100)] += count
-    return ranked(centuries.items())
+    return ranked(centuries.items(), most)
 
 
 class _Reader:

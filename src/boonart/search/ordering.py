@@ -11,6 +11,8 @@ from boonart.works import Answer, Candidate, FacetCount, Float32Array, Hit, Quer
 
 FACET_VALUES = 20
 """Values that a facet lists, most works first."""
+ALL_VALUES = 10_000
+"""Values that are counted of each of several collections: a value that is rare in one may be common in all."""
 
 
 def to_hits(
@@ -137,12 +139,14 @@ def merge(query: Query, answers: Sequence[Answer]) -> Answer:
     )
 
 
-def ranked(counts: Iterable[tuple[str | int | bool, int]]) -> tuple[FacetCount, ...]:
-    """Counted values, most works first."""
+def ranked(counts: Iterable[tuple[str | int | bool, int]], most: int = FACET_VALUES) -> tuple[FacetCount, ...]:
+    """Counted values, most works first, and no more of them than `most`."""
     ordered = sorted(counts, key=lambda item: (-item[1], str(item[0])))
-    return tuple(FacetCount(value, count) for value, count in ordered[:FACET_VALUES])
+    return tuple(FacetCount(value, count) for value, count in ordered[:most])
 
 
-def counted(hits: Sequence[Hit], read: Callable[[Hit], Iterable[str | int | bool]]) -> tuple[FacetCount, ...]:
+def counted(
+    hits: Sequence[Hit], read: Callable[[Hit], Iterable[str | int | bool]], most: int = FACET_VALUES
+) -> tuple[FacetCount, ...]:
     """The values that `read` gives for each hit, counted once a hit."""
-    return ranked(Counter(value for hit in hits for value in dict.fromkeys(read(hit))).items())
+    return ranked(Counter(value for hit in hits for value in dict.fromkeys(read(hit))).items(), most)

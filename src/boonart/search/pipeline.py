@@ -15,14 +15,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from boonart import observability
-from boonart.errors import BoonArtError, DeadlineExceeded, InvalidQuery, Overloaded, Unavailable, WorkNotFound
+from boonart.errors import (
+    BoonArtError,
+    CollectionNotFound,
+    DeadlineExceeded,
+    InvalidQuery,
+    Overloaded,
+    Unavailable,
+    WorkNotFound,
+)
 from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.search.combining import Part, rerank_parts
 from boonart.search.facets import count_facets
 from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly
-from boonart.search.ordering import cut, merge, to_hits, vary
-from boonart.search.queries import Wording, check, parts_of, positive_text
+from boonart.search.ordering import ALL_VALUES, FACET_VALUES, cut, merge, to_hits, vary
+from boonart.search.queries import Wording, check, naming, parts_of, positive_text
 from boonart.works import (
     Answer,
     Candidate,
@@ -125,12 +133,18 @@ class Search:
         """
         target = check(query)
         if not query.collections:
-            return await self._run_one(query, target)
+            with naming("collection", CollectionNotFound):
+                return await self._run_one(query, target)
         names = dict.fromkeys(query.collections)
         each = [replace(query, collection=name, collections=(), per_artist=0, target=target) for name in names]
-        return merge(query, await asyncio.gather(*(self._run_one(one, target) for one in each)))
+        return merge(query, await asyncio.gather(*(self._run_among(query, one, target) for one in each)))
 
-    async def _run_one(self, query: Query, target: Target) -> Answer:
+    async def _run_among(self, query: Query, one: Query, target: Target) -> Answer:
+        """Answer in one of the query's several collections."""
+        with naming(f"collections.{query.collections.index(one.collection)}", CollectionNotFound):
+            return await self._run_one(one, target, ALL_VALUES)
+
+    async def _run_one(self, query: Query, target: Target, facet_values: int = FACET_VALUES) -> Answer:
         stages = Stages()
         has_features, degraded = await self._check_models(query.collection)
         embedded: _Embedded | None = None
@@ -166,13 +180,15 @@ class Search:
         elif not degraded:
             degraded = self._without_reranker(query)
         hits = to_hits(query, found, scores, exact)
+        if query.min_relevance > 0 and hits and all(hit.relevance is None for hit in hits):
+            degraded = {**degraded, "min_relevance": "nothing is left out: no hit of this query has a relevance"}
         if query.diversity:
             with stages.measure("diversity"):
                 hits = await self._vary(query, hits)
         facets: Mapping[str, tuple[FacetCount, ...]] = {}
         if query.facets:
             with stages.measure("facets"):
-                facets = await count_facets(self._index, query, hits)
+                facets = await count_facets(self._index, query, hits, facet_values)
         models = {} if embedded is None else {"encoder": self._encoder.card.id}
         if self._reranker is not None and scores is not None:
             models["reranker"] = self._reranker.card.id
@@ -262,7 +278,13 @@ class Search:
         """
         wording = query.mode is not Mode.VECTOR
         parts = parts_of(query)
-        embedded = await asyncio.gather(*(self._embed_part(query.collection, part, wording) for part in parts))
+        places = [f"query.{number}.work_id" for number in range(len(parts))] if query.parts else ["work_id"]
+        embedded = await asyncio.gather(
+            *(
+                self._embed_part(query.collection, part, wording, place)
+                for part, place in zip(parts, places, strict=True)
+            )
+        )
         if len(parts) == 1:
             return _Embedded(embedded[0].vector, tuple(embedded))
         total = sum(part.weight * part.vector for part in embedded)
@@ -274,9 +296,10 @@ class Search:
             )
         return _Embedded(vector / np.float32(length), tuple(embedded))
 
-    async def _embed_part(self, collection: str, part: QueryPart, unquoted: bool) -> Part:
+    async def _embed_part(self, collection: str, part: QueryPart, unquoted: bool, place: str) -> Part:
         if part.work_id:
-            return Part(await self._index.vector(collection, part.work_id, "image"), None, part.weight)
+            with naming(place, WorkNotFound):
+                return Part(await self._index.vector(collection, part.work_id, "image"), None, part.weight)
         encoded: Sequence[TextEmbedding | ImageEmbedding | BoonArtError]
         if part.picture is not None:
             encoded = await self._encoder.encode_images([part.picture])

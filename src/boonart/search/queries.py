@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from boonart.errors import InvalidQuery
+from boonart.errors import BoonArtError, InvalidQuery
 from boonart.works import And, Filter, Mode, Or, Query, QueryPart, Target, Words
 
 MAX_TEXT = 2_000
@@ -44,6 +46,16 @@ class Wording:
         if not filters:
             return otherwise
         return And((*filters, otherwise) if otherwise is not None else tuple(filters))
+
+
+@contextmanager
+def naming(field: str, *kinds: type[BoonArtError]) -> Iterator[None]:
+    """Say of such an error which field of the query is at fault, where whoever raised it could not know."""
+    try:
+        yield
+    except kinds as error:
+        error.field = field
+        raise
 
 
 def parts_of(query: Query) -> tuple[QueryPart, ...]:
@@ -124,8 +136,12 @@ def _check_parts(query: Query) -> None:
 def _check_part(part: QueryPart, place: str) -> None:
     text = part.text.strip()
     given = [
-        name
-        for name, value in (("text", text), ("picture", part.picture), ("work_id", part.work_id))
+        (name, words)
+        for name, words, value in (
+            ("text", "a text", text),
+            ("picture", "a picture", part.picture),
+            ("work_id", "a work", part.work_id),
+        )
         if value is not None and value != ""
     ]
     if not given:
@@ -134,9 +150,9 @@ def _check_part(part: QueryPart, place: str) -> None:
         )
     if len(given) > 1:
         raise InvalidQuery(
-            f"The query has {' and '.join(given)} at once.",
+            f"The query has {' and '.join(words for _, words in given)} at once.",
             hint="Give exactly one of them, or several as parts with weights.",
-            field=f"{place}{given[1]}",
+            field=f"{place}{given[1][0]}",
         )
     if len(text) > MAX_TEXT:
         raise InvalidQuery(

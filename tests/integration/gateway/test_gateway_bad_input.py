@@ -80,6 +80,16 @@ async def test_a_file_that_is_no_picture(here: Gateway, data: bytes, status: int
     assert uploaded.json()["detail"] == inline.json()["detail"]
 
 
+async def test_a_part_that_is_no_picture_is_named(here: Gateway) -> None:
+    zipped = base64.b64encode(b"PK\x03\x04" + b"\x00" * 500).decode()
+    alone = await here.client.post("/v1/search", json={"image": zipped})
+    assert_problem(alone, 415, "unsupported-picture", "/image")
+    uploaded = await here.client.post("/v1/search/image", files={"image": ("x.jpg", b"PK\x03\x04")})
+    assert_problem(uploaded, 415, "unsupported-picture", "/image")
+    among = await here.client.post("/v1/search", json={"query": [{"text": "red"}, {"image": zipped}]})
+    assert_problem(among, 415, "unsupported-picture", "/query/1/image")
+
+
 async def test_a_truncated_jpeg(here: Gateway) -> None:
     data = painting((10, 120, 200), (400, 300), "JPEG")
     response = await here.client.post("/v1/search/image", files={"image": ("cut.jpg", data[: len(data) // 2])})
@@ -142,11 +152,15 @@ async def test_an_unknown_collection(here: Gateway, name: str) -> None:
 
 async def test_an_unknown_collection_is_answered_with_the_known_ones(here: Gateway) -> None:
     response = await here.client.post("/v1/search", json={"text": "red", "collection": "nowhere"})
-    assert COLLECTION in response.json()["detail"]
+    assert COLLECTION in str(assert_problem(response, 404, "collection-not-found", "/collection")["detail"])
+    among = await here.client.post("/v1/search", json={"text": "red", "collections": [COLLECTION, "nowhere"]})
+    assert_problem(among, 404, "collection-not-found", "/collections/1")
 
 
 async def test_an_unknown_work(here: Gateway) -> None:
-    assert_problem(await here.client.post("/v1/search", json={"like": "work/none"}), 404, "work-not-found")
+    assert_problem(await here.client.post("/v1/search", json={"like": "work/none"}), 404, "work-not-found", "/like")
+    among = await here.client.post("/v1/search", json={"query": [{"text": "red"}, {"like": "work/none"}]})
+    assert_problem(among, 404, "work-not-found", "/query/1/like")
     assert_problem(await here.client.get("/v1/works/none"), 404, "work-not-found")
     assert_problem(await here.client.get("/v1/works/none/thumbnail"), 404, "work-not-found")
 

@@ -47,7 +47,7 @@ async def test_pictures_words_and_works_are_combined_with_weights(here: Gateway)
 
 async def test_a_part_at_fault_is_named(here: Gateway) -> None:
     for query, pointer in (
-        ([{"text": "x", "like": "y"}], "/query/0/work_id"),
+        ([{"text": "x", "like": "y"}], "/query/0/like"),
         ([{"text": "x"}, {"text": " "}], "/query/1/text"),
         ([{"text": "x", "weight": 0}], "/query/0/weight"),
         ([{"image": "%%%"}], "/query/0/image"),

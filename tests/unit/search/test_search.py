@@ -27,6 +27,7 @@ from boonart.works import (
     Answer,
     Candidate,
     Equals,
+    FacetCount,
     Float32Array,
     ImageEmbedding,
     Manifest,
@@ -78,6 +79,12 @@ class FakeIndex:
         self.asked.append({"name": name, "limit": limit, "where": where})
         found = [Candidate(f"p-{id_}", Work(id_), 0.9 - 0.1 * place) for place, id_ in enumerate(IDS)]
         return found[:limit]
+
+    async def facet(
+        self, collection: str, field: str, *, limit: int, where: object = None
+    ) -> list[tuple[str | int | bool, int]]:
+        counts = [(f"{collection} {number}", 10) for number in range(24)]
+        return [*counts, ("rare in each", 6)][:limit]
 
     async def search_keywords(self, collection: str, text: str, *, limit: int, where: object = None) -> list[Candidate]:
         self.asked.append({"words": text, "limit": limit, "where": where})
@@ -206,6 +213,30 @@ def test_hits_below_the_asked_relevance_are_left_out() -> None:
     assert all(hit.relevance is not None and hit.relevance >= 0.25 for hit in answer.hits)
 
 
+def test_a_least_relevance_that_cannot_be_held_to_is_said() -> None:
+    query = Query("c", text="red", min_relevance=0.25)
+    assert "min_relevance" not in asyncio.run(House(FakeReranker()).search.run(query)).degraded
+    unranked = asyncio.run(House(FakeReranker()).search.run(replace(query, rerank=Ranker.NONE)))
+    assert len(unranked.hits) == len(IDS)
+    assert "no hit of this query has a relevance" in unranked.degraded["min_relevance"]
+
+
+def test_a_value_that_is_rare_in_each_collection_is_counted_in_all_of_them() -> None:
+    query = Query("", text="red", collections=("c", "other"), facets=("artist",))
+    counted = asyncio.run(House().search.run(query)).facets["artist"]
+    assert (counted[0], len(counted)) == (FacetCount("rare in each", 12), 20)
+    alone = asyncio.run(House().search.run(Query("c", text="red", facets=("artist",)))).facets["artist"]
+    assert len(alone) == 20
+
+
+def test_the_part_at_fault_is_named() -> None:
+    parts = (QueryPart(text="red"), QueryPart(work_id="none"))
+    for query, field in ((Query("c", parts=parts), "query.1.work_id"), (Query("c", work_id="none"), "work_id")):
+        with pytest.raises(WorkNotFound) as caught:
+            asyncio.run(House().search.run(query))
+        assert caught.value.field == field
+
+
 def test_explanations_come_when_asked_for() -> None:
     house = House(FakeReranker())
     plain, explained = (
@@ -307,7 +338,7 @@ def test_a_collection_without_features_is_searched_without_the_reranker() -> Non
         (Query("c"), "text", "empty"),
         (Query("c", text=" \n\t "), "text", "empty"),
         (Query("c", text="x" * (MAX_TEXT + 1)), "text", "2,001 characters"),
-        (Query("c", text="a cow", work_id="a"), "work_id", "text and work_id"),
+        (Query("c", text="a cow", work_id="a"), "work_id", "a text and a work"),
         (Query("c", text="a cow", limit=0), "limit", "from 1"),
         (Query("c", text="a cow", limit=1001), "limit", "1,000"),
         (Query("c", text="a cow", candidates=0), "candidates", "from 1"),
