@@ -93,9 +93,16 @@ def exhaustive(
     with stopwatch() as watch, progress_bar() as bar:
         bench = prepare(data, collection, cache, bar, queries=queries, works=works)
         warm = asyncio.run(enlarged(bench.warm, works))
-        task = bar.add_task("queries", total=5 * len(bench.texts) + 2)
-        figures = exhaustive_figures(bench.reranker, warm, bench.texts, advance=lambda done: bar.advance(task, done))
+        task = bar.add_task("queries", total=6 * len(bench.texts) + 2)
+        figures = exhaustive_figures(
+            bench.reranker,
+            bench.judging_all,
+            warm,
+            bench.texts,
+            advance=lambda done: bar.advance(task, done),
+        )
         asyncio.run(bench.reranker.close())
+        asyncio.run(bench.judging_all.close())
     figures |= {"works": float(len(warm.images)), "works.real": float(warm.real)}
     if warm.real < len(warm.images):
         err.print(
@@ -155,9 +162,14 @@ def storage(
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A reranker with a collection in memory, and queries."""
+    """A reranker with a collection in memory, and queries.
+
+    Attributes:
+        judging_all: the same without a bound on what the role-aware head judges.
+    """
 
     reranker: Reranker
+    judging_all: Reranker
     warm: WarmCollection
     texts: list[TextEmbedding]
     pictures: list[ImageEmbedding]
@@ -197,16 +209,16 @@ def prepare(
     )
     if collection:
         warm, texts, pictures = _stored(collection, model, queries)
-        reranker = load(index=warm.features)
+        reranker, judging_all = load(index=warm.features), load(index=warm.features, depth=None)
     else:
         pairs, features = _encoded(data, model, cache, bar, works), ArrayFeatures()
-        reranker = load(index=features)
+        reranker, judging_all = load(index=features), load(index=features, depth=None)
         warm = asyncio.run(warm_pairs(reranker, features, pairs))
         # The pictures for testing come first; those behind them the weights may have been trained on.
         step = max(1, min(len(pairs.texts), TEST_PAIRS) // queries)
         texts, pictures = pairs.texts[::step][:queries], pairs.images[::step][:queries]
     about = {"data": collection or data, "encoder": model.card.id, "reranker": reranker.card.id}
-    return Bench(reranker, warm, texts, pictures, dict(about))
+    return Bench(reranker, judging_all, warm, texts, pictures, dict(about))
 
 
 def _encoded(data: str, model: EncoderModel, cache: Path | None, bar: ProgressBar, works: int) -> EncodedPairs:

@@ -158,6 +158,7 @@ def rerank_figures(
 
 def exhaustive_figures(
     reranker: Reranker,
+    judging_all: Reranker,
     collection: WarmCollection,
     queries: Sequence[TextEmbedding],
     candidates: Sequence[int] = (50, 100, 200, 400),
@@ -165,13 +166,17 @@ def exhaustive_figures(
 ) -> dict[str, float]:
     """Candidates first against scoring every picture with the same network, as the paper does, in one run.
 
+    Args:
+        reranker: as it is used, for the candidates.
+        judging_all: the same weights without a bound on what the role-aware head judges, for every picture.
+
     Returns:
         `exhaustive.median_ms`, and for each number of candidates C `candidates.C.median_ms`, `.ratio` and
         `.top10_kept` in percent; `exhaustive.ratio` and `exhaustive.top10_kept` are those of 100 candidates.
     """
     total = len(collection.images)
 
-    async def order(query: TextEmbedding, count: int) -> tuple[list[int], float]:
+    async def order(query: TextEmbedding, count: int, reranker: Reranker = reranker) -> tuple[list[int], float]:
         started = time.perf_counter()
         proposed = _candidates(collection.images, query, count)
         found = await reranker.rerank(RerankRequest("pictures", query, proposed))
@@ -180,8 +185,10 @@ def exhaustive_figures(
 
     async def run() -> dict[str, float]:
         for query in queries[:2]:  # fills the bank and warms the caches
-            await order(query, total)
-        everything = [await order(query, total) for query in queries]
+            await order(query, total, judging_all)
+        for query in queries:
+            await order(query, max(candidates))
+        everything = [await order(query, total, judging_all) for query in queries]
         whole = np.zeros((len(queries), total))
         for place, (found, _) in enumerate(everything):
             whole[place, found] = -np.arange(len(found))

@@ -14,7 +14,7 @@ from boonart.training.vitr_batches import image_tensors, padded_texts
 from boonart.training.vitr_features import PairFeatures
 from boonart.vitr.mixture import DISTINCTNESS, PARTS
 from boonart.vitr.model import RelationNetwork
-from boonart.vitr.scoring import late_interaction
+from boonart.vitr.pair_scoring import late_interaction
 from boonart.works import Float32Array, Ranker
 
 BLOCK = 1024

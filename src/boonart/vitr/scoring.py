@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from boonart.errors import InvalidQuery, ModelError, ModelMismatch, OutOfMemory
 from boonart.ports import Features, RerankRequest
-from boonart.vitr.bank import FeatureBank, FeatureKey, Gathered, Room
-from boonart.vitr.explain import word_maps
-from boonart.vitr.mixture import DISTINCTNESS, Direction, Mixture, Mixtures
-from boonart.vitr.model import RelationNetwork, reason
-from boonart.vitr.role import SUMMARY_SIZE, inner_products
+from boonart.vitr.bank import FeatureBank, FeatureKey, Room
+from boonart.vitr.mixture import Direction, Mixtures
+from boonart.vitr.model import RelationNetwork
+from boonart.vitr.pair_scoring import DEPTH, PairScorer, ScoredBlock
 from boonart.works import (
     REGIONS,
     Candidate,
@@ -29,7 +25,6 @@ from boonart.works import (
     Ranker,
     RerankScore,
     TextEmbedding,
-    WordMap,
 )
 
 Result = TypeVar("Result")
@@ -40,9 +35,6 @@ PREPARE_BATCH = 64
 SCORE_BLOCK, WORDS_BLOCK = 256, 25
 """Pictures and descriptions that are scored at once. Descriptions are of all lengths: they are taken in this order, so
 that little is padded."""
-FEWEST_WORDS = 3
-"""Words that a text query must have for its role score to count: one or two relate nothing to each other, and the head
-has learned from sentences alone."""
 _OUT_OF_MEMORY_HINT = "Ask for fewer candidates, or set BOONART_DEVICE=cpu."
 
 
@@ -51,26 +43,6 @@ class FeatureSource(Protocol):
 
     async def features(self, collection: str, point_ids: Sequence[str], side: str) -> Mapping[str, Features]:
         """Stored features by point id; missing ones are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """One query against C candidates, ready for the heads; the query's side has one row.
-
-    Attributes:
-        regions: (C or 1, 49, E).
-        words: (1 or C, T, E), padded at the end.
-        mask: (1 or C, T) bool.
-        image_global, text_global: (C or 1, D).
-        popularity: (), of the query.
-    """
-
-    regions: Tensor
-    words: Tensor
-    mask: Tensor
-    image_global: Tensor
-    text_global: Tensor
-    popularity: Tensor
 
 
 class VitrReranker:
@@ -83,6 +55,7 @@ class VitrReranker:
         source: where features come from when the bank does not hold them.
         bank_bytes: bound of the bank.
         device: where to compute.
+        depth: candidates that the role-aware head judges; None for all.
     """
 
     def __init__(
@@ -94,20 +67,22 @@ class VitrReranker:
         *,
         bank_bytes: int,
         device: torch.device,
+        depth: int | None = DEPTH,
     ) -> None:
         self._network = network.eval().requires_grad_(False).to(device)
         self._card = card
         self._mixtures = mixtures
         self._source = source
         self._device = device
+        self._scorer = PairScorer(self._network, device, depth=depth)
         config = network.config
         self._bank = FeatureBank(
             config.global_size,
             config.embed_size,
             max_bytes=bank_bytes,
             device=device,
-            summarise=self._summarise,
-            summary_size=1 + (SUMMARY_SIZE if self._network.role is not None else 0),
+            summarise=self._scorer.summarise,
+            summary_size=self._scorer.summary_size,
         )
         self._room = Room()
         self._fetching: dict[FeatureKey, asyncio.Task[dict[FeatureKey, Features]]] = {}
@@ -241,23 +216,6 @@ class VitrReranker:
         return prepared
 
     @torch.inference_mode()
-    def _summarise(self, side: str, vector: Tensor, tokens: Tensor) -> Tensor:
-        """What the bank keeps beside a candidate's features: its popularity, then the role head's summary."""
-        summary = vector.new_zeros(1 + (SUMMARY_SIZE if self._network.role is not None else 0))
-        summary[0] = self._popularity(side, vector)
-        if side == "image" and self._network.role is not None:
-            summary[1:] = self._network.role.summarise(tokens.unsqueeze(0))[0]
-        return summary
-
-    def _popularity(self, side: str, vector: Tensor) -> Tensor:
-        """How near a global vector (D,) of one side lies to training queries of the other; 0 without a querybank."""
-        querybank = self._network.querybank
-        if querybank is None:
-            return vector.new_zeros(())
-        rows = vector.unsqueeze(0)
-        return (querybank.of_pictures(rows) if side == "image" else querybank.of_texts(rows))[0]
-
-    @torch.inference_mode()
     def _score(
         self,
         request: RerankRequest,
@@ -266,18 +224,24 @@ class VitrReranker:
         hashes: Sequence[str],
         fetched: Mapping[FeatureKey, Features],
     ) -> list[RerankScore]:
+        blocks = self._blocks(request, keys, fetched)
+        takes_all = self._scorer.takes_all(request.query, ranker, len(keys))
+        room = self._room if takes_all or len(blocks) == 1 else None
+        gathered = (
+            self._bank.gather([keys[row] for row in block], [hashes[row] for row in block], fetched, room=room)
+            for block in blocks
+        )
         mixture = self._mixtures.of(ranker, Direction.of(request.query))
+        results = self._scorer.score(
+            request.query, ranker, mixture, gathered, takes_all=takes_all, explain=request.explain
+        )
         scored: list[RerankScore] = []
         absent: list[Candidate] = []
-        for block in self._blocks(request, keys, fetched):
+        for block, result in zip(blocks, results, strict=True):
             candidates = [request.candidates[row] for row in block]
-            gathered = self._bank.gather(
-                [keys[row] for row in block], [hashes[row] for row in block], fetched, room=self._room
-            )
-            held = gathered.found.tolist()
+            scored += _scores(candidates, result)
+            held = result.found.tolist()
             absent += [candidate for candidate, found in zip(candidates, held, strict=True) if not found]
-            if any(held):
-                scored += self._score_block(request, candidates, ranker, mixture, gathered)
         place = {candidate.point_id: row for row, candidate in enumerate(request.candidates)}
         scored.sort(key=lambda item: (-item.score, place[item.point_id]))
         return scored + _unscored(absent, below=scored[-1].score if scored else 0.0)
@@ -292,86 +256,6 @@ class VitrReranker:
             rows.sort(key=lambda row: lengths[row])
             size = WORDS_BLOCK
         return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-    def _score_block(
-        self,
-        request: RerankRequest,
-        candidates: Sequence[Candidate],
-        ranker: Ranker,
-        mixture: Mixture,
-        gathered: Gathered,
-    ) -> list[RerankScore]:
-        pairs = self._pairs(request.query, gathered)
-        parts = self._parts(ranker, pairs, gathered)
-        score = mixture.score(parts)
-        relation = mixture.relation(parts).tolist()
-        relevance = mixture.relevance(score, pairs.popularity).tolist() if mixture.calibrated else None
-        maps = self._maps(request, ranker, pairs, gathered) if request.explain else None
-        values, found = score.tolist(), gathered.found.tolist()
-        return [
-            RerankScore(
-                candidate.point_id,
-                values[row],
-                relation[row],
-                relevance[row] if relevance is not None else None,
-                maps[row] if maps is not None else (),
-            )
-            for row, candidate in enumerate(candidates)
-            if found[row]
-        ]
-
-    def _pairs(self, query: TextEmbedding | ImageEmbedding, gathered: Gathered) -> _Pairs:
-        tokens = torch.from_numpy(query.tokens).to(self._device).float().unsqueeze(0)
-        vector = torch.from_numpy(query.global_vector).to(self._device).float().unsqueeze(0)
-        if isinstance(query, TextEmbedding):
-            words = self._network.words(tokens)
-            mask = torch.ones(words.shape[:2], dtype=torch.bool, device=self._device)
-            popularity = self._popularity("description", vector[0])
-            return _Pairs(gathered.tokens, words, mask, gathered.global_vectors, vector, popularity)
-        # A candidate without words is scored as if it had one, so that no mean is over nothing; it is left out later.
-        mask = gathered.mask.clone()
-        mask[:, 0] = True
-        popularity = self._popularity("image", vector[0])
-        regions = self._network.regions(tokens)
-        return _Pairs(regions, gathered.tokens, mask, vector, gathered.global_vectors, popularity)
-
-    def _parts(self, ranker: Ranker, pairs: _Pairs, gathered: Gathered) -> dict[str, Tensor]:
-        """The raw parts that the ranker mixes, (C,) each."""
-        parts = {"global": functional.cosine_similarity(pairs.image_global, pairs.text_global, dim=1)}
-        if ranker is Ranker.LATE:
-            parts["late"] = late_interaction(pairs.regions, pairs.words, pairs.mask)
-        elif ranker is Ranker.VITR:
-            parts["vitr"] = self._network.vitr(
-                pairs.regions, pairs.words, pairs.mask, pairs.image_global, pairs.text_global
-            )
-        else:
-            assert self._network.role is not None
-            head = self._network.role
-            if pairs.regions is gathered.tokens:
-                parts["role"], parts["grounding"] = head.score_pictures(
-                    pairs.regions, gathered.summaries[:, 1:], pairs.words[0]
-                )
-                if pairs.words.shape[1] < FEWEST_WORDS:
-                    parts["role"] = torch.zeros_like(parts["role"])
-            else:
-                parts["role"], parts["grounding"] = head(pairs.regions, pairs.words, pairs.mask)
-            parts[DISTINCTNESS] = -gathered.summaries[:, 0]
-        return parts
-
-    def _maps(
-        self, request: RerankRequest, ranker: Ranker, pairs: _Pairs, gathered: Gathered
-    ) -> list[tuple[WordMap, ...]]:
-        """Each candidate's maps: the query's words, or the description's words where the query is a picture."""
-        if ranker is Ranker.VITR or self._network.role is None:
-            _, attention = reason(pairs.regions, pairs.words, pairs.mask)
-        else:
-            head = self._network.role
-            words, regions = functional.normalize(pairs.words, dim=-1), functional.normalize(pairs.regions, dim=-1)
-            attention = head.attention(inner_products(words, regions))
-        rows = attention.cpu().numpy()
-        if isinstance(request.query, TextEmbedding):
-            return [word_maps(request.query.words, row) for row in rows]
-        return [word_maps(words, row[: len(words)]) for words, row in zip(gathered.words, rows, strict=True)]
 
     def _check_query(self, query: TextEmbedding | ImageEmbedding) -> None:
         config = self._network.config
@@ -419,17 +303,21 @@ class VitrReranker:
         )
 
 
-def late_interaction(regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-    """MaxSim: the mean over the words of each word's best cosine with a region, (P,).
-
-    Args:
-        regions: (P, R, E), or (1, R, E).
-        words: (P, T, E), or (1, T, E).
-        mask: (P, T) bool, True for a word.
-    """
-    cosines = inner_products(functional.normalize(words, dim=-1), functional.normalize(regions, dim=-1))
-    kept = mask.to(cosines.dtype)
-    return (cosines.amax(dim=2) * kept).sum(dim=1) / kept.sum(dim=1)
+def _scores(candidates: Sequence[Candidate], block: ScoredBlock) -> list[RerankScore]:
+    """The scores of those that were found."""
+    found, values, relation = (part.tolist() for part in (block.found, block.score, block.relation))
+    relevance = block.relevance.tolist() if block.relevance is not None else None
+    return [
+        RerankScore(
+            candidate.point_id,
+            values[row],
+            relation[row],
+            relevance[row] if relevance is not None else None,
+            block.maps[row] if block.maps is not None else (),
+        )
+        for row, candidate in enumerate(candidates)
+        if found[row]
+    ]
 
 
 def _unscored(candidates: Sequence[Candidate], *, below: float) -> list[RerankScore]:

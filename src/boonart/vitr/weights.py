@@ -22,6 +22,7 @@ from boonart.errors import ModelFileError, ModelMismatch, ModelNotAvailable
 from boonart.vitr.config import VitrConfig
 from boonart.vitr.mixture import DISTINCTNESS, Mixtures
 from boonart.vitr.model import RelationNetwork
+from boonart.vitr.pair_scoring import DEPTH
 from boonart.vitr.scoring import FeatureSource, VitrReranker
 from boonart.works import ModelCard
 
@@ -52,6 +53,7 @@ def load_reranker(
     models_folder: Path,
     device: str = "auto",
     bank_bytes: int = 2 * 1024**3,
+    depth: int | None = DEPTH,
 ) -> VitrReranker:
     """The reranker that belongs to an encoder.
 
@@ -63,6 +65,7 @@ def load_reranker(
         models_folder: where imported and trained models are kept.
         device: "auto" takes a GPU where there is one; or "cpu", "cuda", "cuda:N".
         bank_bytes: bound of the features held in memory.
+        depth: candidates that the role-aware head judges; None for all.
 
     Raises:
         ModelNotAvailable: no weights of this name, or none for this encoder.
@@ -86,6 +89,7 @@ def load_reranker(
         index,
         bank_bytes=bank_bytes,
         device=torch.device(device),
+        depth=depth,
     )
 
 

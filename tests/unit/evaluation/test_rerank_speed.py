@@ -69,11 +69,13 @@ def warm(encoded: EncodedPairs):
 def test_what_is_kept_of_the_exhaustive_order(agree, kept):
     encoded = pairs(60, agree=agree)
     reranker, collection = warm(encoded)
-    found = exhaustive_figures(reranker, collection, encoded.texts, candidates=(10, 100))
+    judging_all = Product(collection.features)
+    found = exhaustive_figures(reranker, judging_all, collection, encoded.texts, candidates=(10, 100))
     assert found["candidates.10.top10_kept"] == kept
     assert found["exhaustive.top10_kept"] == 100.0  # 100 candidates are all there are
     assert found["exhaustive.ratio"] > 0
     assert {count for _, _, count in reranker.asked} == {10, 60}
+    assert {count for _, _, count in judging_all.asked} == {60}
 
 
 def test_times_of_all_rankers_and_both_directions():

@@ -66,9 +66,25 @@ def test_pictures_with_summaries_score_as_without(similarity, pooled, seen):
     regions, words, mask = inputs(4, 1)
     regions[3] = 0.0  # a picture whose gates are all shut
     mask[:] = True
-    found = head.score_pictures(regions, head.summarise(regions), words[0])
-    for one, expected in zip(found, head(regions, words, mask), strict=True):
-        torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-5)
+    grounded = head.ground_pictures(regions, head.summarise(regions), words[0])
+    role, grounding = head(regions, words, mask)
+    torch.testing.assert_close(grounded.found.scores, grounding, atol=1e-5, rtol=1e-5)
+    chosen = torch.tensor([3, 1])
+    torch.testing.assert_close(head.judge_pictures(grounded, regions, chosen), role[chosen], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("similarity", [False, True])
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_texts_in_two_steps_score_as_in_one(similarity, pooled, neighbours):
+    config = replace(CONFIG, similarity=similarity, pooled=pooled, neighbours=neighbours)
+    head = RoleHead(8, config).eval().requires_grad_(False)
+    regions, words, mask = inputs(1, 4)
+    grounded = head.ground_texts(regions[0], words, mask)
+    role, grounding = head(regions, words, mask)
+    torch.testing.assert_close(grounded.found.scores, grounding)
+    chosen = torch.tensor([3, 1])
+    torch.testing.assert_close(head.judge_texts(grounded, chosen), role[chosen])
 
 
 def test_attention_is_a_distribution_over_the_regions():

@@ -111,6 +111,43 @@ async def test_descriptions_in_several_blocks_score_as_in_one(rng, monkeypatch):
     assert [s.score for s in found] == pytest.approx([s.score for s in expected], abs=1e-5)
 
 
+@pytest.mark.parametrize("side", ["text", "image"])
+@pytest.mark.parametrize("block", [2, 256])
+@pytest.mark.parametrize("depth", [1, 3])
+async def test_the_role_head_judges_those_that_all_else_puts_first(rng, monkeypatch, side, block, depth):
+    monkeypatch.setattr("boonart.vitr.scoring.WORDS_BLOCK", block)
+    monkeypatch.setattr("boonart.vitr.scoring.SCORE_BLOCK", block)
+    source = FakeSource()
+    ranks, images, texts = await gallery(source, rng, 7)
+    query = texts[3] if side == "text" else images[3]
+    weights = ranks._mixtures.of(Ranker.ROLE, Direction.of(query)).weights
+    whole = {s.point_id: s for s in await ranks.rerank(request(query, 7))}
+    network = ranks._network
+    torch.nn.init.zeros_(network.role.score.weight)
+    torch.nn.init.zeros_(network.role.score.bias)
+    firsts = await ranks.rerank(request(query, 7))  # nobody's role counts
+    cascade = reranker(source, depth=depth)
+    found = await cascade.rerank(request(query, 7))
+    assert weights["role"]
+    judged = {s.point_id for s in firsts[:depth]}
+    assert {s.point_id for s in found[:depth]} == judged
+    for score in found[:depth]:
+        assert score.score == pytest.approx(whole[score.point_id].score, abs=1e-5)
+    assert [s.point_id for s in found[depth:]] == [s.point_id for s in firsts[depth:]]
+    assert found[depth].score <= found[depth - 1].score
+
+
+async def test_who_was_not_judged_keeps_the_score_that_is_low_enough(rng):
+    source = FakeSource()
+    ranks, _, texts = await gallery(source, rng)
+    torch.nn.init.constant_(ranks._network.role.score.bias, 100.0)
+    found = await reranker(source, depth=2, network=ranks._network).rerank(request(texts[3]))
+    torch.nn.init.zeros_(ranks._network.role.score.weight)
+    torch.nn.init.zeros_(ranks._network.role.score.bias)
+    firsts = await ranks.rerank(request(texts[3]))
+    assert [s.score for s in found[2:]] == pytest.approx([s.score for s in firsts[2:]], abs=1e-5)
+
+
 async def test_candidates_without_features_come_last_in_their_global_order(rng):
     source = FakeSource()
     ranks, _, texts = await gallery(source, rng)

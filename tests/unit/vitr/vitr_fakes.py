@@ -65,6 +65,7 @@ def reranker(
     config: VitrConfig = TINY,
     network: RelationNetwork | None = None,
     mixtures: Mixtures | None = None,
+    depth: int | None = None,
 ) -> VitrReranker:
     torch.manual_seed(1)
     card = ModelCard("tiny", "reranker", "0" * 16, {"E": config.embed_size}, encoder_id="fake-encoder")
@@ -74,5 +75,6 @@ def reranker(
         mixtures or untrained_mixtures(with_role=config.role is not None),
         source,
         bank_bytes=bank_bytes,
+        depth=depth,
         device=torch.device("cpu"),
     )
