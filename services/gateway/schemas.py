@@ -130,10 +130,10 @@ class SearchRequest(SearchOptions, Body):
             "examples": [
                 {"collection": "sample", "text": "a man sitting with his dog", "limit": 5},
                 {"collection": "sample", "text": "a boat on a stormy sea", "filter": FILTER_EXAMPLE},
-                {"collection": "sample", "like": "sample-0001"},
+                {"collection": "sample", "like": "sample-001"},
                 {
                     "collection": "sample",
-                    "query": [{"like": "sample-0001"}, {"text": "in the snow"}, {"text": "a rider", "weight": -0.5}],
+                    "query": [{"like": "sample-001"}, {"text": "in the snow"}, {"text": "a rider", "weight": -0.5}],
                 },
                 {"collection": "sample", "text": "John Constable", "mode": "hybrid", "facets": ["artist", "century"]},
             ],
@@ -151,7 +151,9 @@ class ImageSearchForm(SearchOptions):
 
     image: UploadFile = Field(description="The picture file, in any common format.", json_schema_extra={"minLength": 1})
     facets: str = Field(default="", max_length=4000, description="Names of fields, separated by commas.")
-    filter: str = Field(default="", max_length=100_000, description="As in `POST /v1/search`, written as JSON.")
+    filter: str = Field(
+        default="", max_length=100_000, description="As in `POST /v1/search`, written as JSON or in short."
+    )
 
 
 class PictureBody(BaseModel):

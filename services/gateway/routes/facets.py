@@ -15,7 +15,7 @@ from boonart_services.gateway.answers import answer_json, facets_json
 from boonart_services.gateway.context import context
 from boonart_services.gateway.filters import Encodable
 from boonart_services.gateway.problems import documented
-from boonart_services.gateway.routes.search import filter_from_json
+from boonart_services.gateway.routes.search import filter_from_text
 from boonart_services.gateway.routes.works import CollectionQuery, WorkIdPath
 from boonart_services.gateway.schemas import FacetsResponse, SearchResponse
 from boonart_services.gateway.searching import facets_of, search_page
@@ -37,12 +37,19 @@ async def get_facets(
         ),
     ],
     collection: CollectionQuery = "",
-    filter: Annotated[str, Query(max_length=8_000, description="As in `POST /v1/search`, written as JSON.")] = "",
+    filter: Annotated[
+        str,
+        Query(
+            max_length=8_000,
+            description="As in `POST /v1/search`, written as JSON or in short.",
+            examples=["artist = Turner and date : 1790..1810"],
+        ),
+    ] = "",
 ) -> JSONResponse:
     """The twenty commonest values of fields, with how many of the works that the filter lets pass hold each."""
     here = context(request)
     name = await here.collection(collection)
-    tree = filter_from_json(filter)
+    tree = filter_from_text(filter)
     try:
         counted = await facets_of(here, name, field, tree.compiled() if tree else None)
     except InvalidFilter as error:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from boonart.errors import InvalidFilter, InvalidQuery, PictureError, WorkNotFound
+from boonart.search.filter_text import parse_filter
 from boonart.search.queries import naming
 from boonart.works import Picture, Query, QueryPart
 from boonart_services.gateway.answers import answer_json
@@ -80,7 +81,7 @@ async def search_by_image(
     with naming("image", PictureError):
         picture = await context(request).decode(data)
     asked = Query(collection="", picture=picture, facets=facets)
-    return await _answer(request, form, asked, filter_from_json(form.filter), start, True)
+    return await _answer(request, form, asked, filter_from_text(form.filter), start, True)
 
 
 async def _part(here: Context, part: QueryPartBody, number: int) -> QueryPart:
@@ -150,16 +151,18 @@ def _placed(error: InvalidFilter, tree: FilterTree | None) -> InvalidFilter:
     return error
 
 
-def filter_from_json(text: str) -> FilterTree | None:
-    """The filter of a form field.
+def filter_from_text(text: str) -> FilterTree | None:
+    """The filter of a form's field or of an address: a tree in JSON, or its short form.
 
     Raises:
-        InvalidFilter: it is no JSON, or no filter.
+        InvalidFilter: it is neither, or no filter.
     """
     if not text:
         return None
     try:
-        return FilterTree.model_validate_json(text)
+        if text.lstrip().startswith("{"):
+            return FilterTree.model_validate_json(text)
+        return FilterTree.model_validate(parse_filter(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise InvalidFilter(
