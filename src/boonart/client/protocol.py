@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from boonart.errors import BoonArtError, ConfigurationError, InvalidQuery, Unavailable, make_error
+from boonart.errors import BoonArtError, InvalidQuery, Unavailable, make_error
 
 TIMEOUT = 30.0
 """Seconds that one try may take."""
@@ -21,6 +21,10 @@ LONGEST_WAIT = 30.0
 UPSERT_BYTES = 16 * 1024 * 1024
 """Pictures that go into one request when many works are stored."""
 UPSERT_WORKS = 200
+FINISHED = {"succeeded", "partial", "failed", "cancelled"}
+"""States in which a job is over."""
+EMBEDDED = "http://embedded"
+"""Stands for a server where there is none: requests are answered in this process."""
 
 Picture = bytes | str | Path
 """A picture: a file's bytes, or the path of one."""
@@ -36,6 +40,13 @@ def within(collection: str) -> dict[str, str]:
     return {"collection": collection} if collection else {}
 
 
+def narrowed(filter: Mapping[str, Any] | str) -> dict[str, str]:
+    """Parameters of a request under a filter, a tree or its short form."""
+    if not filter:
+        return {}
+    return {"filter": filter if isinstance(filter, str) else json.dumps(filter)}
+
+
 def search_body(
     text: str, image: Picture | None, like: str, query: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -43,6 +54,7 @@ def search_body(
 
     Raises:
         InvalidQuery: nothing to search with, or several things outside of `query`.
+        InvalidFilter: a filter in words that cannot be read.
     """
     given: dict[str, Any] = {}
     if text:
@@ -57,7 +69,12 @@ def search_body(
         raise InvalidQuery(
             "Give exactly one of text, image, like and query.", hint="Several at once go into query, with weights."
         )
-    return {**given, **{name: value for name, value in options.items() if value is not None}}
+    others = {name: value for name, value in options.items() if value is not None}
+    if isinstance(others.get("filter"), str):
+        from boonart.search.filter_text import parse_filter
+
+        others["filter"] = parse_filter(others["filter"])
+    return {**given, **others}
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +117,6 @@ def read(response: httpx.Response) -> Any:
 
     Raises:
         BoonArtError: the error that its problem document names.
-        ConfigurationError: a key is needed, or reaches not far enough.
         Unavailable: what answers is no BoonArt server.
     """
     if response.status_code == 204:
@@ -115,13 +131,12 @@ def read(response: httpx.Response) -> Any:
 
 
 def _error(response: httpx.Response, body: Any) -> BoonArtError:
-    if response.status_code in {401, 403}:
-        return ConfigurationError(body["detail"], hint="Give the client a key: api_key=...", field="api_key")
     faults = body.get("errors") or [{}]
     after = response.headers.get("retry-after", "")
     return make_error(
         body["code"],
         body["detail"],
+        hint="Give the client another key: api_key=..." if response.status_code in {401, 403} else "",
         field=faults[0].get("pointer", ""),
         retry_after=float(after) if after.isdigit() else 0.0,
     )
@@ -130,3 +145,37 @@ def _error(response: httpx.Response, body: Any) -> BoonArtError:
 def unreachable(base_url: str, error: Exception) -> Unavailable:
     """The error of a server that does not answer."""
     return Unavailable(f"{base_url} does not answer: {error or type(error).__name__}.", hint="Is it running there?")
+
+
+class JobEvents:
+    """Reads a job's server-sent events line by line, as they come.
+
+    Attributes:
+        last: number of the event read last, to go on after it.
+        over: the last event of all has been read.
+    """
+
+    def __init__(self) -> None:
+        self.last = ""
+        self.over = False
+        self._lines: dict[str, str] = {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the request that goes on after the last event."""
+        return {"Last-Event-ID": self.last} if self.last else {}
+
+    def read(self, line: str) -> dict[str, Any] | None:
+        """The job as an event says, where this line ends one."""
+        if line:
+            name, _, value = line.partition(": ")
+            self._lines[name] = value
+            return None
+        event, self._lines = self._lines, {}
+        if "data" not in event:
+            return None
+        self.last = event.get("id", self.last)
+        job: dict[str, Any] = json.loads(event["data"])
+        # Who comes too late for the events of a job that is over is told once how it ended.
+        self.over = event.get("event") == "done" or (event.get("event") == "resync" and job["state"] in FINISHED)
+        return job

@@ -110,26 +110,32 @@ class Page(Sequence[FoundWork]):
         return shown or "<p>Nothing found.</p>"
 
 
+def to_facets(body: Mapping[str, Any]) -> dict[str, tuple[tuple[str | int | bool, int], ...]]:
+    """Counted values by field."""
+    return {name: tuple((item["value"], item["count"]) for item in values) for name, values in body.items()}
+
+
 def to_page(body: Mapping[str, Any], base_url: str) -> Page:
-    """An answer of the server as a page."""
-    facets = {
-        name: tuple((item["value"], item["count"]) for item in values)
-        for name, values in body.get("facets", {}).items()
-    }
+    """An answer of the server as a page.
+
+    Args:
+        base_url: where its pictures are, or "" where they have no addresses.
+    """
     return Page(
         hits=tuple(_to_hit(hit, base_url) for hit in body["hits"]),
         target=body["target"],
         ranker=body["ranker"],
         took_ms=body["took_ms"],
         next_cursor=body.get("next_cursor", ""),
-        facets=facets,
+        facets=to_facets(body.get("facets", {})),
         degraded=body["degraded"],
         raw=body,
     )
 
 
 def _to_hit(hit: Mapping[str, Any], base_url: str) -> FoundWork:
-    work, picture = hit["work"], hit.get("picture", {})
+    work = hit["work"]
+    picture = hit.get("picture", {}) if base_url else {}
     return FoundWork(
         rank=hit["rank"],
         id=work["id"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import httpx
 
 from boonart.client import protocol
 from boonart.client.protocol import Picture
-from boonart.client.results import FoundWork, Page, to_page
+from boonart.client.results import FoundWork, Page, to_facets, to_page
 
 
 class Client:
@@ -24,7 +25,7 @@ class Client:
         base_url: where the server is.
         api_key: where it asks for one.
         retries: tries after the first.
-        timeout: seconds that one try may take.
+        timeout: seconds that one try may take; None for any time.
         transport: instead of the network, for tests.
     """
 
@@ -34,14 +35,32 @@ class Client:
         *,
         api_key: str = "",
         retries: int = 2,
-        timeout: float = protocol.TIMEOUT,
+        timeout: float | None = protocol.TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._pictures_at = "" if self.base_url == protocol.EMBEDDED else self.base_url
         self._retries = retries
         self._http = httpx.Client(
             base_url=self.base_url, headers=protocol.headers(api_key), timeout=timeout, transport=transport
         )
+
+    @classmethod
+    def embedded(cls, home: Path | str | None = None) -> Self:
+        """A client that needs no server: requests are answered in this process, by the collections of a folder.
+
+        Loads the models, which takes seconds. Hits have no addresses of pictures; `picture` gives their bytes.
+
+        Args:
+            home: the folder, that of `BOONART_HOME` by default.
+
+        Raises:
+            IndexLocked: when a collection is used that a running server has open.
+            ModelNotAvailable: weights that are not on this machine.
+        """
+        from boonart.client.embedded import Embedded, own_settings
+
+        return cls(protocol.EMBEDDED, retries=0, timeout=None, transport=Embedded(own_settings(home)))
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +93,8 @@ class Client:
             image: a picture to search with: a path, or a file's bytes.
             like: id of a work to find similar ones to.
             query: several of these with weights: `[{"like": "n1"}, {"text": "snow", "weight": 0.5}]`.
-            options: any other field of `POST /v1/search`, such as mode, filter, facets, explain.
+            options: any other field of `POST /v1/search`, such as mode, facets, explain, and filter: a tree, or a
+                text such as 'artist = "John Constable" and year >= 1800'.
 
         Raises:
             InvalidQuery: nothing to search with, or what the server refuses.
@@ -82,17 +102,29 @@ class Client:
         """
         given = {"collection": collection, "limit": limit, "cursor": cursor, **options}
         body = protocol.search_body(text, image, like, query, given)
-        return to_page(self._request("POST", "/v1/search", json=body), self.base_url)
+        return to_page(self._request("POST", "/v1/search", json=body), self._pictures_at)
 
-    def search_all(self, text: str = "", **given: Any) -> Iterator[FoundWork]:
-        """All hits, page by page as they are needed; arguments as `search`."""
-        cursor: str | None = None
+    def search_pages(self, text: str = "", **given: Any) -> Iterator[Page]:
+        """The pages of a search, one by one as they are needed; arguments as `search`."""
+        cursor: str | None = given.pop("cursor", None)
         while True:
             page = self.search(text, cursor=cursor, **given)
-            yield from page
+            yield page
             if not page.next_cursor:
                 return
             cursor = page.next_cursor
+
+    def search_all(self, text: str = "", **given: Any) -> Iterator[FoundWork]:
+        """All hits, page by page as they are needed; arguments as `search`."""
+        for page in self.search_pages(text, **given):
+            yield from page
+
+    def facets(
+        self, *fields: str, collection: str = "", filter: Mapping[str, Any] | str = ""
+    ) -> Mapping[str, tuple[tuple[str | int | bool, int], ...]]:
+        """The values of fields, with how many of the works that the filter lets pass hold each, most first."""
+        asked = {"field": list(fields), **protocol.within(collection), **protocol.narrowed(filter)}
+        return to_facets(self._request("GET", "/v1/facets", params=asked)["facets"])
 
     def work(self, work_id: str, *, collection: str = "") -> dict[str, Any]:
         """A work with all its fields."""
@@ -127,17 +159,56 @@ class Client:
         """Delete a collection with its works and pictures, for good."""
         self._request("DELETE", f"/v1/collections/{quote(name, safe='')}", params={"confirm": name}, again=False)
 
-    def upsert(self, collection: str, works: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    def upsert(
+        self, collection: str, works: Iterable[Mapping[str, Any]], *, wait: bool = True
+    ) -> Iterator[dict[str, Any]]:
         """Store works, a request for some at a time; the job of each request as it is done.
 
         Args:
             works: records as `POST /v1/collections/NAME/works` takes them; `image` is a path or a file's bytes. They
                 are read as they are needed, so there may be any number.
+            wait: False gives each job as it begins, for `follow_job`.
         """
         for batch in protocol.batches(works):
             path = f"/v1/collections/{quote(collection, safe='')}/works"
-            done: dict[str, Any] = self._request("POST", path, json={"works": batch}, timeout=None)
+            done: dict[str, Any] = self._request("POST", path, json={"works": batch, "wait": wait}, timeout=None)
             yield done
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The jobs that the server remembers, the newest first."""
+        found: list[dict[str, Any]] = self._request("GET", "/v1/jobs")["jobs"]
+        return found
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """A job, as it stands."""
+        found: dict[str, Any] = self._request("GET", f"/v1/jobs/{quote(job_id, safe='')}")
+        return found
+
+    def cancel_job(self, job_id: str) -> dict[str, Any]:
+        """Stop a job; works that are stored stay."""
+        job: dict[str, Any] = self._request("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel")
+        return job
+
+    def follow_job(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """The job as it stands after each of its events, until it is over. Leaving stops nothing."""
+        path, events = f"/v1/jobs/{quote(job_id, safe='')}/events", protocol.JobEvents()
+        attempt = 0
+        while not events.over:
+            try:
+                with self._http.stream("GET", path, headers=events.headers, timeout=None) as response:
+                    if not response.is_success:
+                        response.read()
+                        protocol.read(response)
+                    for line in response.iter_lines():
+                        if (job := events.read(line)) is not None:
+                            attempt = 0
+                            yield job
+            except httpx.TransportError as error:
+                if attempt == self._retries:
+                    raise protocol.unreachable(self.base_url, error) from error
+            if not events.over:
+                time.sleep(protocol.wait_before(attempt, None))
+                attempt = min(attempt + 1, self._retries)
 
     def delete_works(self, collection: str, ids: Sequence[str]) -> int:
         """Delete works; how many of them there were."""

@@ -1,14 +1,16 @@
 """What the Python client does when an answer is not what was hoped for."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 import boonart
 from boonart.client import Client
-from boonart.errors import ConfigurationError, Overloaded, Unavailable
+from boonart.errors import Forbidden, Overloaded, Unauthenticated, Unavailable
 
 
 def answering(*responses: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
@@ -64,11 +66,51 @@ def test_what_changes_things_by_being_repeated_is_asked_once() -> None:
 
 def test_a_missing_key_and_another_server_are_said() -> None:
     transport, _ = answering(httpx.Response(401, json={"code": "unauthenticated", "detail": "A key is needed."}))
-    with pytest.raises(ConfigurationError, match="api_key"):
+    with pytest.raises(Unauthenticated, match="api_key"):
         Client(transport=transport).search("x")
+    transport, _ = answering(httpx.Response(403, json={"code": "forbidden", "detail": "This needs another scope."}))
+    with pytest.raises(Forbidden, match="another scope"):
+        Client(transport=transport).delete_collection("x")
     transport, _ = answering(httpx.Response(200, text="<html>"))
     with pytest.raises(Unavailable, match="not as BoonArt"):
         Client(transport=transport).search("x")
+
+
+class Broken(httpx.SyncByteStream):
+    """A stream of server-sent events that breaks off."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.text.encode()
+        raise httpx.ReadError("gone")
+
+
+def event(number: int, name: str, state: str) -> str:
+    return f"id: {number}\nevent: {name}\ndata: {json.dumps({'state': state, 'seq': number})}\n\n"
+
+
+def test_a_stream_that_breaks_off_goes_on_after_the_last_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    transport, seen = answering(
+        httpx.Response(200, stream=Broken(event(1, "state", "running") + event(2, "progress", "running") + "id: 3\n")),
+        httpx.ConnectError("not yet"),
+        httpx.Response(200, text=": still here\n\n" + event(3, "done", "succeeded")),
+    )
+    states = [job["seq"] for job in Client(transport=transport).follow_job("j")]
+    assert states == [1, 2, 3]
+    assert [request.headers.get("last-event-id") for request in seen] == [None, "2", "2"]
+
+
+def test_a_job_that_was_over_before_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport, seen = answering(httpx.Response(200, text=event(9, "resync", "cancelled")))
+    assert [job["state"] for job in Client(transport=transport).follow_job("j")] == ["cancelled"]
+    assert len(seen) == 1
+    transport, _ = answering(*[httpx.ConnectError("refused")] * 2)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(Unavailable, match="refused"):
+        list(Client(transport=transport, retries=1).follow_job("j"))
 
 
 def test_importing_it_needs_neither_torch_nor_grpc() -> None:
