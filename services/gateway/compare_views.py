@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from boonart.works import Answer, Hit, Ranker
-from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import Asked, work_address
-from boonart_services.gateway.views import colour_class, work_title
+from boonart_services.gateway.page_pictures import PagePicture, page_picture
+from boonart_services.gateway.views import work_title
 
 SHOWN = 24
 """Works in each list."""
@@ -30,8 +29,7 @@ class Ranked:
     title: str
     artist: str
     address: str
-    picture: dict[str, Any] | None
-    colour: str
+    picture: PagePicture | None
 
     @property
     def moved(self) -> int:
@@ -106,6 +104,5 @@ def _ranked(collection: str, asked: Asked, hit: Hit, others: Mapping[str, int]) 
         title=work_title(hit.work),
         artist=hit.work.artist,
         address=work_address(hit.work.id, collection, Asked(asked.text, collection=collection).address()),
-        picture=picture_json(collection, hit.work.id, hit.picture),
-        colour=colour_class(hit.picture.colour),
+        picture=page_picture(collection, hit.work.id, hit.picture),
     )

@@ -27,6 +27,7 @@ from boonart.works import Answer, Candidate, Float32Array, Hit, Picture, Query
 from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.jobs import Jobs
 from boonart_services.gateway.query_pictures import QueryPictures
+from boonart_services.gateway.thumbnails import Thumbnails
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Context:
     Attributes:
         parts: None while the models load.
         pictures: the pictures that people search with.
+        thumbnails: of the heights that are made when they are first asked for.
         jobs: what goes on in the background.
         maps: of the collections.
         ready: whether encoder and index answered when they were last asked.
@@ -52,6 +54,7 @@ class Context:
 
     parts: Parts | None = None
     pictures: QueryPictures = field(default_factory=QueryPictures)
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
     jobs: Jobs = field(default_factory=Jobs)
     maps: CollectionMaps = field(default_factory=CollectionMaps)
     ready: bool = False
@@ -153,6 +156,23 @@ class Context:
         if not found:
             raise WorkNotFound(f"There is no work {work_id[:80]!r} in {collection!r}.")
         return found[0]
+
+    async def rendition(self, collection: str, key: str, form: str, height: int = 0) -> tuple[bytes, str]:
+        """Bytes and media type of a stored picture.
+
+        Args:
+            form: "display" or "thumbnail".
+            height: of a thumbnail other than the one stored at ingest, one of `THUMBNAIL_HEIGHTS`.
+
+        Raises:
+            WorkNotFound: nothing under this key.
+            PictureError: the stored picture cannot be read.
+            Overloaded: too many others wait.
+        """
+        store = self.wired().pictures
+        if height:
+            return await self.thumbnails.read(store, collection, key, height)
+        return await asyncio.to_thread(store.read, collection, key, form)
 
     async def check_models(self) -> None:
         """Refuse the collection that is meant where none is named if other models made it; warn of the others.

@@ -12,6 +12,7 @@ import grpc
 from boonart.encoders.pictures import PictureBudget, decode
 from boonart.errors import InvalidRequest, WorkNotFound
 from boonart.keys import Scope
+from boonart.ports import THUMBNAIL_HEIGHTS
 from boonart.rpc import search_mapping
 from boonart.rpc.serving import Server
 from boonart.rpc.settings import ServingSettings
@@ -78,12 +79,14 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             raise InvalidRequest(
                 f"rendition is {request.rendition}, which this version does not know.", field="rendition"
             )
+        if request.height and (rendition != "thumbnail" or request.height not in THUMBNAIL_HEIGHTS):
+            heights = ", ".join(map(str, THUMBNAIL_HEIGHTS))
+            raise InvalidRequest(f"Thumbnails can be had {heights} pixels high, or as stored.", field="height")
         collection = await self._here.collection(request.collection)
         found = await self._here.work(collection, request.work_id)
         if not found.picture.key:
             raise WorkNotFound(f"The work {request.work_id!r} has no stored picture.")
-        pictures = self._here.wired().pictures
-        data, media_type = await asyncio.to_thread(pictures.read, collection, found.picture.key, rendition)
+        data, media_type = await self._here.rendition(collection, found.picture.key, rendition, request.height)
         return search_pb2.GetPictureResponse(data=data, media_type=media_type)
 
     async def ListCollections(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlencode
 
 from boonart.dates import parse_years
 from boonart.ports import CollectionInfo
 from boonart.works import Answer, Candidate, Hit, Mode, Ranker, Target, Work
-from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import (
     EVERYWHERE,
     MOST_SHOWN,
@@ -24,8 +21,9 @@ from boonart_services.gateway.asked import (
 )
 from boonart_services.gateway.examples import EXAMPLES
 from boonart_services.gateway.page_facets import Choice, Facet, labels_of, title_of
+from boonart_services.gateway.page_pictures import PagePicture, page_picture
 
-__all__ = ["MOST_SHOWN", "PAGE_SIZE", "Asked", "View", "colour_class", "to_results", "work_title"]
+__all__ = ["MOST_SHOWN", "PAGE_SIZE", "Asked", "View", "to_results", "work_title"]
 
 EAGER = 6
 """Pictures that are loaded at once; the others when they come near the window."""
@@ -66,8 +64,7 @@ class Tile:
     source: str
     similar: str
     why: str
-    picture: dict[str, Any] | None
-    colour: str
+    picture: PagePicture | None
     eager: bool
     weak: bool
     composed: bool
@@ -299,25 +296,8 @@ def _tile(hit: Hit, asked: Asked, collection: str, weak_from: int) -> Tile:
         source=source_address(hit.work),
         similar="/?" + urlencode({"like": hit.work.id, "collection": collection}),
         why=_why(hit, asked, collection),
-        picture=picture_json(collection, hit.work.id, hit.picture),
-        colour=colour_class(hit.picture.colour),
+        picture=page_picture(collection, hit.work.id, hit.picture),
         eager=hit.rank <= EAGER,
         weak=bool(weak_from) and hit.rank >= weak_from,
         composed=hit.description_composed,
     )
-
-
-def colour_class(colour: str) -> str:
-    """The placeholder class of a colour: one of 24, since styles in the page itself are not allowed.
-
-    `g0` to `g5` are greys from dark to light; `h<hue>-<lightness>` are six hues in three lightnesses.
-    """
-    try:
-        number = int(colour.removeprefix("#"), 16)
-    except ValueError:
-        return "g3"
-    red, green, blue = ((number >> shift & 255) / 255 for shift in (16, 8, 0))
-    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    if saturation < 0.15:
-        return f"g{min(5, int(lightness * 6))}"
-    return f"h{int(hue * 6 + 0.5) % 6}-{min(2, int(lightness * 3))}"

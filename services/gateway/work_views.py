@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from boonart.works import Candidate, Hit, StoredPicture, Work, subject_name
-from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import Asked, work_address
 from boonart_services.gateway.details import PRESETS, Detail
+from boonart_services.gateway.page_pictures import PagePicture, page_picture
 from boonart_services.gateway.result_lists import Neighbours
-from boonart_services.gateway.views import colour_class, source_address, work_title
+from boonart_services.gateway.views import source_address, work_title
 from boonart_services.gateway.word_maps import Looked
 
 MORE = 12
@@ -30,8 +29,7 @@ class Thumbnail:
     title: str
     artist: str
     address: str
-    picture: dict[str, Any] | None
-    colour: str
+    picture: PagePicture | None
     shared: tuple[str, ...] = ()
 
 
@@ -57,8 +55,7 @@ class WorkView:
 
     work: Work
     collection: str
-    picture: dict[str, Any] | None
-    colour: str
+    picture: PagePicture | None
     composed: bool
     came_from: str = ""
     neighbours: Neighbours = field(default_factory=Neighbours)
@@ -142,8 +139,7 @@ def thumbnail(collection: str, work: Work, picture: StoredPicture, shared: Itera
         title=work_title(work),
         artist=work.artist,
         address=work_address(work.id, collection),
-        picture=picture_json(collection, work.id, picture),
-        colour=colour_class(picture.colour),
+        picture=page_picture(collection, work.id, picture),
         shared=tuple(shared),
     )
 

@@ -253,6 +253,10 @@ class Reranker(Protocol):
         """Release memory or connections."""
 
 
+THUMBNAIL_HEIGHTS = (160, 320, 640)
+"""Heights in pixels in which a thumbnail can be had beside the stored one; no others, so that they are few."""
+
+
 @dataclass(frozen=True, slots=True)
 class Renditions:
     """A picture's stored forms: for the page (`display`) and for lists (`thumbnail`)."""
@@ -269,11 +273,14 @@ class PictureStore(Protocol):
     def put(self, collection: str, key: str, renditions: Renditions) -> None:
         """Store durably; the same key again is a no-op."""
 
+    def add(self, collection: str, key: str, rendition: str, data: bytes, media_type: str) -> None:
+        """Store a further form, "thumbnail-HEIGHT", of a picture that is there; a no-op where it is not."""
+
     def read(self, collection: str, key: str, rendition: str) -> tuple[bytes, str]:
-        """Bytes and media type of "display" or "thumbnail".
+        """Bytes and media type of "display", "thumbnail" or "thumbnail-HEIGHT".
 
         Raises:
-            WorkNotFound: nothing under this key.
+            WorkNotFound: nothing under this key, or not in this form.
         """
 
     def drop(self, collection: str) -> None:

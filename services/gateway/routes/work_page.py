@@ -13,14 +13,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from boonart import works
 from boonart.errors import BoonArtError, InvalidRequest, WorkNotFound
 from boonart.works import Candidate
-from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import Asked
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.details import PRESETS, Detail, crop
+from boonart_services.gateway.page_pictures import page_picture
 from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.result_lists import Neighbours, list_address, listed, neighbours
 from boonart_services.gateway.routes.page import show
-from boonart_services.gateway.views import View, colour_class
+from boonart_services.gateway.views import View
 from boonart_services.gateway.word_maps import Looked, explained
 from boonart_services.gateway.work_views import MORE, Thumbnail, WorkView, by_looks, by_subject
 
@@ -93,8 +93,7 @@ async def _seen(here: Context, view: View, work_id: str, origin: str) -> WorkVie
     return WorkView(
         work=found.work,
         collection=view.collection,
-        picture=picture_json(view.collection, found.work.id, found.picture),
-        colour=colour_class(found.picture.colour),
+        picture=page_picture(view.collection, found.work.id, found.picture),
         composed=found.description_composed,
         came_from=origin,
         neighbours=beside,

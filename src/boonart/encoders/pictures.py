@@ -22,6 +22,8 @@ MAX_SIDE = 2048
 """Longest side of a decoded picture, in pixels: more than any encoder or page of ours looks at."""
 DISPLAY_SIDE = 1600
 THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH = 448, 800
+THUMBNAIL_PROPORTION = 3
+"""Thumbnails of the other heights are at most so many times as wide, as a tile of the page's wall is."""
 THUMBNAIL_BYTES = 100 * 1024
 """An original as small as a thumbnail is its own."""
 DISPLAY_BYTES = 2 * 1024 * 1024
@@ -256,6 +258,26 @@ def renditions(data: bytes, picture: Picture) -> Renditions:
         return Renditions(display, media_type, display, media_type)
     thumbnail = _saved(image, (THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT), "WEBP", quality=80, method=2)
     return Renditions(display, media_type, thumbnail, "image/webp")
+
+
+def fitted(size: tuple[int, int], largest: tuple[int, int]) -> tuple[int, int]:
+    """A picture's size, reduced to `largest` in its proportions; never enlarged."""
+    scale = min(1.0, largest[0] / size[0], largest[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def thumbnail(display: bytes, height: int) -> tuple[bytes, str]:
+    """A display form as a thumbnail of at most this height: its bytes and their media type.
+
+    Raises:
+        PictureError: bytes that are no usable picture.
+    """
+    image, _ = open_picture(display)
+    with image:
+        size = fitted(image.size, (THUMBNAIL_PROPORTION * height, height))
+    # Formats that can be are reduced while they are decoded, which takes most of the time.
+    picture = decode(display, max_side=max(size))
+    return _saved(Image.fromarray(picture.pixels), size, "WEBP", quality=80, method=2), "image/webp"
 
 
 def _web_media_type(data: bytes, picture: Picture) -> str:

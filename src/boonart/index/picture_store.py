@@ -9,7 +9,7 @@ from pathlib import Path
 from boonart.errors import WorkNotFound
 from boonart.index.folders import write_atomically
 from boonart.index.schema import check_collection_name
-from boonart.ports import Renditions
+from boonart.ports import THUMBNAIL_HEIGHTS, Renditions
 
 _KEY = re.compile(r"[0-9a-f]{16,128}")
 _SUFFIXES = {
@@ -19,7 +19,8 @@ _SUFFIXES = {
     "image/avif": ".avif",
 }
 _MEDIA_TYPES = {suffix: media_type for media_type, suffix in _SUFFIXES.items()}
-_RENDITIONS = ("display", "thumbnail")
+_ADDED = tuple(f"thumbnail-{height}" for height in THUMBNAIL_HEIGHTS)
+_RENDITIONS = ("display", "thumbnail", *_ADDED)
 
 
 class FilePictureStore:
@@ -55,8 +56,21 @@ class FilePictureStore:
             if self._find(folder, key, name) is None:
                 write_atomically(folder / f"{key}.{name}{_SUFFIXES[media_type]}", data, durable=False)
 
+    def add(self, collection: str, key: str, rendition: str, data: bytes, media_type: str) -> None:
+        """Store a further form, "thumbnail-HEIGHT", of a picture that is there; a no-op where it is not.
+
+        Raises:
+            ValueError: an unknown form or media type.
+        """
+        if rendition not in _ADDED or media_type not in _SUFFIXES:
+            raise ValueError(f"{rendition[:40]!r} as {media_type!r} is not stored")
+        folder = self._folder(collection, key)
+        # A collection that was deleted meanwhile is not begun anew.
+        if folder and self._find(folder, key, "display"):
+            write_atomically(folder / f"{key}.{rendition}{_SUFFIXES[media_type]}", data, durable=False)
+
     def read(self, collection: str, key: str, rendition: str) -> tuple[bytes, str]:
-        """Bytes and media type of "display" or "thumbnail".
+        """Bytes and media type of "display", "thumbnail" or "thumbnail-HEIGHT".
 
         Raises:
             WorkNotFound: nothing under this key, or no such rendition.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from boonart.encoders.pictures import PictureBudget, decode, dominant_colour, renditions
+from boonart.encoders.pictures import PictureBudget, decode, dominant_colour, fitted, renditions, thumbnail
 from boonart.errors import PictureError, PictureTooLarge, TruncatedPicture, UnsupportedPicture
 from boonart.works import UInt8Array
 
@@ -396,6 +396,24 @@ def test_a_large_original_is_shown_smaller() -> None:
     forms = renditions(data, decode(data))
     assert opened(forms.display).size == (1600, 800)
     assert opened(forms.thumbnail).size == (800, 400)
+
+
+@pytest.mark.parametrize(
+    ("size", "height", "expected"),
+    [
+        ((900, 600), 320, (480, 320)),
+        ((600, 900), 160, (107, 160)),
+        ((1600, 200), 160, (480, 60)),
+        ((90, 60), 640, (90, 60)),
+        ((1, 900), 160, (1, 160)),
+    ],
+)
+def test_a_thumbnail_is_as_high_as_asked_and_never_enlarged(
+    size: tuple[int, int], height: int, expected: tuple[int, int]
+) -> None:
+    data, media_type = thumbnail(saved(noise(*size), "JPEG"), height)
+    assert (opened(data).format, media_type) == ("WEBP", "image/webp")
+    assert opened(data).size == fitted(size, (3 * height, height)) == expected
 
 
 def turned() -> bytes:

@@ -3,7 +3,8 @@
 import pytest
 
 from boonart.works import Answer, Hit, Ranker, StoredPicture, Target, Work
-from boonart_services.gateway.views import MOST_SHOWN, PAGE_SIZE, Asked, colour_class, to_results
+from boonart_services.gateway.page_pictures import colour_class
+from boonart_services.gateway.views import MOST_SHOWN, PAGE_SIZE, Asked, to_results
 
 
 def answer(*relevances: float | None, work: Work | None = None) -> Answer:

@@ -70,3 +70,27 @@ def test_dropping_a_collection_leaves_the_others(tmp_path: Path) -> None:
     with pytest.raises(WorkNotFound):
         store.read("one", KEY, "display")
     assert store.read("two", KEY, "display")
+
+
+def test_a_further_thumbnail_lies_beside_the_picture(tmp_path: Path) -> None:
+    store = FilePictureStore(tmp_path)
+    store.put("tate", KEY, FORMS)
+    with pytest.raises(WorkNotFound):
+        store.read("tate", KEY, "thumbnail-320")
+    store.add("tate", KEY, "thumbnail-320", b"smaller", "image/webp")
+    assert store.read("tate", KEY, "thumbnail-320") == (b"smaller", "image/webp")
+    assert store.read("tate", KEY, "thumbnail") == (b"small", "image/webp")
+
+
+def test_only_known_thumbnails_of_pictures_that_are_there_are_kept(tmp_path: Path) -> None:
+    store = FilePictureStore(tmp_path / "store")
+    for form, media_type in (
+        ("thumbnail-321", "image/webp"),
+        ("display", "image/webp"),
+        ("thumbnail-320", "text/html"),
+    ):
+        with pytest.raises(ValueError, match="not stored"):
+            store.add("tate", KEY, form, b"x", media_type)
+    store.add("tate", KEY, "thumbnail-320", b"x", "image/webp")
+    store.add("tate", "..", "thumbnail-320", b"x", "image/webp")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 import KDBush from "./vendor/kdbush-4.1.0.js";
 import { t } from "./texts.js";
 import { MapCanvas } from "./mapcanvas.js";
+import { small } from "./thumbnails.js";
 
 const SIDE = 65535;
 const LISTED = 48;
@@ -142,7 +143,7 @@ function picture(work) {
   image.loading = "lazy";
   image.width = work.picture.width;
   image.height = work.picture.height;
-  image.src = work.picture.thumbnail_url;
+  image.src = small(work.picture);
   return image;
 }
 

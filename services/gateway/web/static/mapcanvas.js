@@ -1,4 +1,5 @@
 // The canvas of the map: drawing, moving, zooming, and which point is meant.
+import { small } from "./thumbnails.js";
 
 const CLOSEST = 0.02;
 const ZOOM = 1.6;
@@ -190,7 +191,7 @@ export class MapCanvas {
       if (!image) {
         image = new Image();
         image.addEventListener("load", () => this.paint());
-        image.src = picture.thumbnail_url;
+        image.src = small(picture);
       }
       kept.set(point, image);
     }

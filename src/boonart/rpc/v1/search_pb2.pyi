@@ -981,19 +981,23 @@ class GetPictureRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     WORK_ID_FIELD_NUMBER: _builtins.int
     RENDITION_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     work_id: _builtins.str
     rendition: Global___Rendition.ValueType
+    height: _builtins.int
+    """Of a thumbnail: at most 160, 320 or 640 pixels high; 0 for the stored one, which has at most 448."""
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         work_id: _builtins.str = ...,
         rendition: Global___Rendition.ValueType = ...,
+        height: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "rendition", b"rendition", "work_id", b"work_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "height", b"height", "rendition", b"rendition", "work_id", b"work_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
