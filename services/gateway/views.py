@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from boonart.dates import parse_years
+from boonart.errors import BoonArtError
 from boonart.ports import CollectionInfo
 from boonart.works import Answer, Candidate, Hit, Mode, Ranker, Target, Work
 from boonart_services.gateway.asked import (
@@ -22,6 +23,7 @@ from boonart_services.gateway.asked import (
 from boonart_services.gateway.examples import EXAMPLES
 from boonart_services.gateway.page_facets import Choice, Facet, labels_of, title_of
 from boonart_services.gateway.page_pictures import PagePicture, page_picture
+from boonart_services.gateway.problems import kind_of
 
 __all__ = ["MOST_SHOWN", "PAGE_SIZE", "Asked", "View", "to_results", "work_title"]
 
@@ -156,6 +158,12 @@ class View:
     paintings: Sequence[Tile] = ()
     facets: Sequence[Facet] = ()
     has_reranker: bool = False
+
+    def fail(self, error: BoonArtError) -> int:
+        """Show an error in place of what was asked for; returns its status."""
+        kind = kind_of(error)
+        self.error, self.hint, self.kind = error.message, error.hint, kind.code
+        return kind.status
 
     @property
     def least(self) -> list[tuple[str, int, bool]]:

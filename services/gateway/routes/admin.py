@@ -17,7 +17,6 @@ from boonart_services.gateway import holdings
 from boonart_services.gateway.admin_views import AdminView, seen
 from boonart_services.gateway.asked import Asked
 from boonart_services.gateway.context import context
-from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.routes.jobs import follow_job
 from boonart_services.gateway.routes.page import show
 from boonart_services.gateway.uploads import ingest_folder, unpack
@@ -54,8 +53,7 @@ async def admin(request: Request) -> Response:
         view.collection = here.default_collection(view.collections)
         found = await seen(here)
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        status = view.fail(error)
     response = show(request, view, status, template="admin.html", admin=found, looked=None)
     response.headers["Cache-Control"] = "no-store"
     return response

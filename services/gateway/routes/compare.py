@@ -13,7 +13,6 @@ from boonart.works import Mode, Ranker
 from boonart_services.gateway.asked import Asked
 from boonart_services.gateway.compare_views import SHOWN, Compared, compared
 from boonart_services.gateway.context import Context, context
-from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.routes.page import show
 from boonart_services.gateway.views import View
 
@@ -40,8 +39,7 @@ async def compare(
             view.collection = await here.collection(collection)
             seen = await _compared(here, view, first, second)
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        status = view.fail(error)
     rankers = list(Ranker)
     return show(
         request, view, status, template="compare.html", seen=seen, looked=None, chosen=(first, second), rankers=rankers

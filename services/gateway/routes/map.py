@@ -17,7 +17,7 @@ from boonart_services.gateway.collection_schemas import COLLECTION_NAME, JobBody
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.map_views import LISTED, MapView, Window, bounds_of, extent_of
 from boonart_services.gateway.mapped import MOST_ASKED, map_of, works_at, works_of_tag
-from boonart_services.gateway.problems import documented, kind_of
+from boonart_services.gateway.problems import documented
 from boonart_services.gateway.routes.page import KEYWORD_WEIGHT, show
 from boonart_services.gateway.views import WEAK_BELOW, View, work_title
 from boonart_services.gateway.work_views import thumbnail
@@ -110,8 +110,7 @@ async def map_page(
         view.collection = await here.collection(collection)
         seen = await _seen(here, view, Window.of(x, y, side))
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        status = view.fail(error)
     response = show(request, view, status, template="map.html", seen=seen, looked=None)
     if seen is not None and seen.found is None:
         response.headers["Refresh"] = "3"

@@ -25,7 +25,7 @@ from boonart_services.gateway.asked import EVERYWHERE, Asked, compiled
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.examples import Openings, directions_by_chance
 from boonart_services.gateway.page_facets import Facet, facets_of, fields_of
-from boonart_services.gateway.problems import Kind, kind_of
+from boonart_services.gateway.problems import Kind
 from boonart_services.gateway.texts import COOKIE, COOKIE_SECONDS, MIRRORED, chosen, languages
 from boonart_services.gateway.views import View, to_results, to_tiles, usual_mode
 
@@ -99,8 +99,7 @@ async def index(
         else:
             await _open(request, view)
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint, view.kind = error.message, error.hint, kind_of(error).code
+        status = view.fail(error)
         if view.collection not in [info.name for info in view.collections]:
             view.collection = here.default_collection(view.collections) if view.collections else ""
     template = "_more.html" if only == "new" and view.results else "index.html"

@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, Response
 from boonart import works
 from boonart.errors import BoonArtError
 from boonart_services.gateway.context import Context, context
-from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.routes.page import show
 from boonart_services.gateway.views import Asked, View
 from boonart_services.gateway.word_maps import Looked, explained
@@ -28,8 +27,7 @@ async def why(request: Request, work: str, q: str = "", picture: str = "", colle
         view.collection = await here.collection(collection)
         looked = await _explain(here, view, work)
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        status = view.fail(error)
     return show(request, view, status, template="why.html", looked=looked)
 
 

@@ -17,7 +17,6 @@ from boonart_services.gateway.asked import Asked
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.details import PRESETS, Detail, crop
 from boonart_services.gateway.page_pictures import page_picture
-from boonart_services.gateway.problems import kind_of
 from boonart_services.gateway.result_lists import Neighbours, list_address, listed, neighbours
 from boonart_services.gateway.routes.page import show
 from boonart_services.gateway.views import View
@@ -47,8 +46,7 @@ async def work_page(
         view.collection = await here.collection(collection)
         seen = await _seen(here, view, work_id, origin)
     except BoonArtError as error:
-        status = kind_of(error).status
-        view.error, view.hint = error.message, error.hint
+        status = view.fail(error)
     return show(request, view, status, template="work.html", seen=seen, looked=seen.looked if seen else None)
 
 

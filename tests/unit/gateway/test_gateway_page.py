@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from gateway_fakes import WORK, client_of, fake_parts
+from gateway_fakes import WORK, OneWorkIndex, client_of, fake_parts
 
+from boonart.errors import Unavailable
 from boonart.works import Answer, Hit, Query, Ranker, StoredPicture, Target, WordMap
 from boonart_services.gateway.main import create_app
 
@@ -182,3 +183,38 @@ async def test_the_least_relevance_is_asked_for_and_kept() -> None:
     assert "Nothing in this collection fits that well." in none
     assert '<a href="/?q=x">Show weaker matches</a>' in none
     assert refused.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "heading"),
+    [
+        ("/?q=x&collection=no", 404, "Diese Sammlung gibt es nicht."),
+        ("/map?collection=no", 404, "Diese Sammlung gibt es nicht."),
+        ("/compare?q=x&collection=no", 404, "Diese Sammlung gibt es nicht."),
+        ("/compare?q=x&collection=a&a=other", 422, "Diese Anfrage ist so nicht möglich."),
+        ("/work?id=gone&collection=a", 404, "Dieses Werk gibt es nicht."),
+        ("/work/detail?id=gone&collection=a&place=nowhere", 422, "Diese Anfrage ist so nicht möglich."),
+        ("/why?q=x&work=gone&collection=a", 404, "Dieses Werk gibt es nicht."),
+        ("/elsewhere", 404, "Unter dieser Adresse ist nichts."),
+    ],
+)
+async def test_an_error_has_its_heading_in_the_visitors_language(path: str, status: int, heading: str) -> None:
+    answered, html = await page(f"{path}{'&' if '?' in path else '?'}lang=de", "a")
+    assert (answered, headings(html)) == (status, [heading])
+    assert re.search(r'<p lang="en" dir="auto">\w', html), "the details, as the interface gives them"
+
+
+@pytest.mark.parametrize("path", ["/map", "/compare?q=x", "/work?id=x", "/admin"])
+async def test_a_server_that_cannot_answer_says_so_in_the_visitors_language(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> list[object]:
+        raise Unavailable("Qdrant is away.")
+
+    monkeypatch.setattr(OneWorkIndex, "collections", away)
+    status, html = await page(f"{path}{'&' if '?' in path else '?'}lang=de", "a")
+    assert (status, headings(html)) == (503, ["Das ist gerade nicht verfügbar."])
+
+
+def headings(html: str) -> list[str]:
+    return re.findall(r"<h1[^>]*>(.*?)</h1>", html)

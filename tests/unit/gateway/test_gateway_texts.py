@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from boonart_services.gateway import texts
 from boonart_services.gateway.main import create_app
+from boonart_services.gateway.problems import HTTP_KINDS, KINDS
 
 GATEWAY = Path(texts.__file__).parent
 LANGUAGES = sorted(path.stem for path in texts.FOLDER.glob("*.toml"))
@@ -54,6 +55,11 @@ def test_every_language_says_the_same_with_the_same_values(language: str) -> Non
         assert values_of(text) == values_of(first[key]), key
         assert isinstance(text, list) == isinstance(first[key], list), key
         assert all(form.strip() for form in ([text] if isinstance(text, str) else text)), key
+
+
+def test_every_kind_of_error_has_a_heading() -> None:
+    codes = {kind.code for kind in (*KINDS.values(), *HTTP_KINDS.values())}
+    assert {key for key in (f"errors.{code}" for code in codes) if key not in read(texts.FIRST)} == set()
 
 
 def test_what_is_asked_for_is_there_and_what_is_there_is_asked_for() -> None:
