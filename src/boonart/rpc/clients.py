@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Generic, TypeVar
 
 import grpc
@@ -41,6 +42,8 @@ ENCODE_TIMEOUT = 60.0
 RERANK_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 30.0
 CARD_TIMEOUT = 5.0
+REACH_PAUSE = 1.0
+"""Seconds between two questions to a peer that has not been reached yet."""
 MAX_ITEMS = 256
 """Most inputs in one message; more are sent in several, one after the other."""
 _ROOM = 64 * 1024
@@ -63,14 +66,14 @@ class _RemoteModel(Generic[Stub]):
 
     _peer: Peer[Stub]
     _card: ModelCard | None = None
-    _refreshing: asyncio.Task[ModelCard] | None = None
+    _reaching: asyncio.Task[None] | None = None
 
     @property
     def card(self) -> ModelCard:
         """What the model is, as it was first seen; never waits.
 
         Raises:
-            Unavailable: the peer has not been reached yet. Inside an event loop a new try is then started.
+            Unavailable: the peer has not been reached yet. Inside an event loop it is then asked until it has.
         """
         if self._card is not None:
             return self._card
@@ -79,9 +82,9 @@ class _RemoteModel(Generic[Stub]):
         except RuntimeError:
             pass
         else:
-            if self._refreshing is None or self._refreshing.done():
-                self._refreshing = loop.create_task(self.refresh())
-                self._refreshing.add_done_callback(_log_failure)
+            if self._reaching is None or self._reaching.done():
+                # In a context of its own: the request that came first has a deadline, and this goes on after it.
+                self._reaching = loop.create_task(self._reach(), context=Context())
         raise Unavailable(f"The {self._peer.name} has not been reached yet.")
 
     def connect(self, timeout: float = CONNECT_TIMEOUT) -> ModelCard:
@@ -106,9 +109,24 @@ class _RemoteModel(Generic[Stub]):
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        if self._reaching is not None:
+            self._reaching.cancel()
         await self._peer.close()
+
+    async def _reach(self) -> None:
+        """Ask for the card until it comes, so that a peer that starts later is used from its first second on."""
+        level = logging.WARNING
+        while self._card is None:
+            try:
+                await self.refresh()
+            except Unavailable as error:
+                logger.log(level, "%s", error)
+                level = logging.DEBUG
+                await asyncio.sleep(REACH_PAUSE)
+            except BoonArtError as error:
+                # The token, the version or the model does not fit, which time does not change; the next search asks.
+                logger.warning("%s", error)
+                return
 
     async def _fetch(self) -> _CardResponse:
         raise NotImplementedError
@@ -154,11 +172,6 @@ class _RemoteModel(Generic[Stub]):
 
     async def _ensure_card(self) -> ModelCard:
         return self._card if self._card is not None else await self.refresh()
-
-
-def _log_failure(task: asyncio.Task[ModelCard]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.warning("%s", error)
 
 
 class RemoteEncoder(_RemoteModel["encoder_pb2_grpc.EncoderServiceAsyncStub"]):

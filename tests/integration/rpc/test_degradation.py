@@ -27,6 +27,7 @@ from boonart.errors import ConfigurationError, DeadlineExceeded, InvalidRequest,
 from boonart.ports import RerankRequest
 from boonart.rpc.channels import ChannelOptions
 from boonart.rpc.clients import RemoteEncoder, RemoteReranker
+from boonart.rpc.deadlines import within
 from boonart.search import Search
 from boonart.works import REGIONS, Candidate, ImageEmbedding, Picture, Query, Ranker, TextEmbedding, Work
 
@@ -113,6 +114,23 @@ async def test_a_reranker_that_is_away_from_the_start_is_used_once_it_comes() ->
     assert without.hits[0].work.id == "red"
     assert unasked.degraded == {}
     assert after.hits[-1].work.id == "red"
+
+
+async def test_a_reranker_that_comes_later_is_used_by_the_next_search() -> None:
+    model = FakeEncoder()
+    port = free_port()
+    async with batching(model) as encoder:
+        reranker = RemoteReranker(f"grpc://127.0.0.1:{port}")
+        search = Search(encoder, as_index(ColourIndex(model)), reranker)
+        # The search that comes first has a deadline, which must not end the client's own questions.
+        async with within(5.0):
+            without = await search.run(QUERY)
+        async with reranker_server(FakeReranker(), settings=serving_settings(grpc_port=port)):
+            await until(lambda: reranker._card is not None)
+            answer = await search.run(QUERY)
+        await reranker.close()
+    assert list(without.degraded) == ["rerank"]
+    assert answer.degraded == {}
 
 
 async def test_a_slow_reranker_is_given_up_and_its_work_cancelled() -> None:
