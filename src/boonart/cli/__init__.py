@@ -1,7 +1,7 @@
 """The command line: one `boonart`, a module a group of commands.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
-5 an ingest that quarantined something, 130 interrupted.
+4 a server that asks for a key, 5 an ingest that quarantined something, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from boonart.cli import (
     train,
 )
 from boonart.cli.output import fail
-from boonart.errors import BoonArtError
+from boonart.errors import BoonArtError, ConfigurationError, Forbidden, Unauthenticated
+
+KEY_NEEDED = 4
+"""Exit code where a server asks for a key, or for one that reaches further."""
 
 app = typer.Typer(
     name="boonart",
@@ -59,10 +62,17 @@ app.add_typer(snapshots.app, name="snapshots")
 
 def main() -> None:
     """Run the command line; a mistake of the user's gives one clear sentence, never a traceback."""
+    as_json = any(word == "--json" or word.startswith("--json=") for word in sys.argv[1:])
     try:
         app()
     except BoonArtError as error:
-        fail(error)
+        fail(error, as_json=as_json)
+        sys.exit(KEY_NEEDED if isinstance(error, Unauthenticated | Forbidden) else 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file that may not be read, a disk that is full: nothing that a traceback would mend.
+        fail(ConfigurationError(f"{error.strerror}: {error.filename}."), as_json=as_json)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")

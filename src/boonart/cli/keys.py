@@ -6,9 +6,8 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from boonart.cli.output import JsonFlag, err, out, print_json
+from boonart.cli.output import JsonFlag, err, out, print_json, print_table
 from boonart.keys import ApiKey, KeyFile, Scope
 from boonart.settings import read_settings
 
@@ -51,12 +50,7 @@ def list_keys(as_json: JsonFlag = False) -> None:
     if not keys:
         err.print("There are no keys.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("id", "name", "scope", "state"):
-        table.add_column(title)
-    for key in keys:
-        table.add_row(key.id, key.name, key.scope.value, _state(key))
-    out.print(table)
+    print_table(["id", "name", "scope", "state"], [(key.id, key.name, key.scope.value, _state(key)) for key in keys])
 
 
 @app.command("revoke")
@@ -87,5 +81,5 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
         "scope": key.scope.value,
         "state": _state(key),
         "created": key.created,
-        "expires": key.expires or None,
+        **({"expires": key.expires} if key.expires else {}),
     }

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from boonart.cli.output import JsonFlag, err, out, print_json
+from boonart.cli.output import JsonFlag, err, print_json, print_table
 from boonart.errors import ConfigurationError, InvalidRequest
 
 app = typer.Typer(help="List, pull and import models.", no_args_is_help=True)
@@ -24,12 +23,11 @@ def list_models(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json([model.as_json() for model in models])
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("name", "kind", "size", "licence", "where"):
-        table.add_column(name)
-    for model in models:
-        table.add_row(model.name, model.kind, f"{model.size_bytes / 1e6:,.0f} MB", model.licence, model.where)
-    out.print(table)
+    print_table(
+        ["name", "kind", "size", "licence", "where"],
+        [(model.name, model.kind, f"{model.size_bytes / 1e6:,.0f} MB", model.licence, model.where) for model in models],
+        right={"size"},
+    )
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,12 +33,27 @@ from boonart.errors import BoonArtError
 if TYPE_CHECKING:
     from boonart.evaluation.measurement import Measurement
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for people: what forces colours counts more than what forbids them, and that more than a terminal."""
+    return Console(stderr=stderr, highlight=False, no_color=False if os.environ.get("FORCE_COLOR") else None)
 
 
-def fail(error: BoonArtError) -> None:
-    """Say what is wrong and, on a line of its own, what to do next."""
+out = console()
+err = console(stderr=True)
+
+
+def fail(error: BoonArtError, *, as_json: bool = False) -> None:
+    """Say what is wrong and, on a line of its own, what to do next.
+
+    Args:
+        as_json: a program asked: one JSON document on standard error, its fields those of a problem over REST.
+    """
+    if as_json:
+        faults = [{"pointer": error.field, "code": error.code, "message": error.message}] if error.field else []
+        problem = {"code": error.code, "detail": str(error), **({"errors": faults} if faults else {})}
+        sys.stderr.write(json.dumps(problem, ensure_ascii=False, indent=2) + "\n")
+        return
     err.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
         err.print(Text(error.hint), soft_wrap=True)
@@ -45,6 +62,31 @@ def fail(error: BoonArtError) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
+    """Rows for people as a table; where the output is no terminal, a line each with tabs between the values.
+
+    Args:
+        right: columns whose values stand at the right, as numbers do.
+    """
+    cleaned = [[_cell(value) for value in row] for row in rows]
+    if not out.is_terminal:
+        stream = sys.stderr if out.stderr else sys.stdout
+        stream.writelines("\t".join(row) + "\n" for row in cleaned)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in cleaned:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    """A value on one line, without what would steer the terminal: records come from anywhere."""
+    text = "".join(" " if unicodedata.category(char) == "Cc" else char for char in str(value))
+    return " ".join(text.split())
 
 
 STDOUT = Path("-")
@@ -83,10 +125,6 @@ def print_figures(title: str, figures: Mapping[str, float]) -> None:
 
 def print_by_ranker(title: str, figures: Mapping[str, float], rankers: Sequence[str]) -> None:
     """Figures named `<probe>.<ranker>.<what>` as a table with a column a ranker; others below it."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    table.add_column("percent")
-    for ranker in rankers:
-        table.add_column(ranker, justify="right")
     rows: dict[str, dict[str, float]] = {}
     others: dict[str, float] = {}
     for name, value in figures.items():
@@ -96,9 +134,11 @@ def print_by_ranker(title: str, figures: Mapping[str, float], rankers: Sequence[
             rows.setdefault(what, {})[ranker] = value
         else:
             others[name] = value
-    for what, values in rows.items():
-        table.add_row(what, *(f"{values[name]:.1f}" if name in values else "–" for name in rankers))
-    out.print(table)
+    out.print(Text(title, style="italic"), soft_wrap=True)
+    cells = [
+        [what, *(f"{values[name]:.1f}" if name in values else "–" for name in rankers)] for what, values in rows.items()
+    ]
+    print_table(["percent", *rankers], cells, right=rankers)
     for name, value in others.items():
         out.print(f"{name}: {value:,.6g}")
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from boonart.cli.output import JsonFile, JsonFlag, err, keep, out, print_figures, print_json, progress_bar
+from boonart.cli.output import JsonFile, JsonFlag, err, keep, out, print_figures, print_json, print_table, progress_bar
 from boonart.errors import CollectionNotFound, InvalidRequest
 from boonart.works import Ranker
 
@@ -128,17 +127,15 @@ def known_answers(collection: str) -> dict[str, frozenset[str]]:
 
 
 def _show_table1(compared: list[Comparison]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("query", "BoonArt", "keyword search"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for row in compared:
         best = row.found[0].work.title if row.found else "nothing"
         keyword = row.keyword[0].title if row.keyword else "nothing"
         mark = ""
         if row.right and row.found:
             mark = "✓ " if row.found[0].work.id in row.right else "✗ "
-        table.add_row(row.query, mark + best, keyword)
-    out.print(table)
+        rows.append((row.query, mark + best, keyword))
+    print_table(["query", "BoonArt", "keyword search"], rows)
 
 
 @app.command()

@@ -1,58 +1,65 @@
-"""`boonart search`: a text, a picture or a work in; works or descriptions out."""
+"""`boonart search`: texts, pictures and works in; works or descriptions out."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from boonart.cli.output import JsonFlag, err, out, print_json
+from boonart.cli.output import JsonFlag, err, out, print_json, print_table
 from boonart.cli.pictures import Pictures, protocol
 from boonart.cli.pictures import show as show_pictures
 from boonart.errors import (
     BoonArtError,
     CollectionNotFound,
+    ConfigurationError,
     IndexLocked,
+    InvalidFilter,
     InvalidQuery,
-    NotFound,
-    Unavailable,
-    make_error,
 )
-from boonart.works import Answer, Hit, Mode, Query, Ranker, Target
+from boonart.works import FacetScope, Mode, Picture, Query, QueryPart, Ranker, Target
 
 if TYPE_CHECKING:
-    import httpx
+    from boonart.client import Client
+    from boonart.settings import Settings
 
 MOST_PICTURES = 12
 """Pictures that a terminal is shown at most."""
-CollectionOption = Annotated[
-    str, typer.Option("--collection", "-c", help="Collection to search; not needed where there is only one.")
-]
+UNWANTED = -0.5
+"""How much counts what is not wanted, beside what is: with the same weight the rest would hardly matter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user typed, before any model is loaded."""
+    """What the user typed.
 
-    text: str
-    image: Path | None
-    like: str
-    collection: str
-    target: Target | None
-    limit: int
-    candidates: int
-    rerank: Ranker
-    min_relevance: float
-    mode: Mode = Mode.VECTOR
+    Attributes:
+        parts: as `query` of `POST /v1/search`, pictures as paths.
+        options: its other fields.
+    """
+
+    parts: Sequence[Mapping[str, Any]]
+    collections: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments of `Client.search`."""
+        given: dict[str, Any] = {**self.options}
+        if len(self.collections) == 1:
+            given["collection"] = self.collections[0]
+        elif self.collections:
+            given["collections"] = list(self.collections)
+        if len(self.parts) == 1 and set(self.parts[0]) & {"text", "image", "like"} == set(self.parts[0]):
+            return {**given, **self.parts[0]}
+        return {**given, "query": list(self.parts)}
 
 
 def register(app: typer.Typer) -> None:
@@ -62,258 +69,254 @@ def register(app: typer.Typer) -> None:
 
 def search(
     text: Annotated[str, typer.Argument(help='What to look for: "a man sitting with his dog".')] = "",
-    image: Annotated[Path | None, typer.Option("--image", "-i", help="Search with this picture.")] = None,
-    like: Annotated[str, typer.Option("--like", help="Search for works like the one of this id.")] = "",
-    collection: CollectionOption = "",
+    images: Annotated[
+        list[Path] | None, typer.Option("--image", "-i", help="Search with this picture; several may be given.")
+    ] = None,
+    likes: Annotated[
+        list[str] | None, typer.Option("--like", help="Search for works like the one of this id; several may be given.")
+    ] = None,
+    unwanted: Annotated[
+        list[str] | None, typer.Option("--not", help="Lead away from this text; several may be given.")
+    ] = None,
+    query: Annotated[
+        str, typer.Option(help='Parts with weights as JSON: \'[{"like": "n1"}, {"text": "snow", "weight": 2}]\'.')
+    ] = "",
+    collections: Annotated[
+        list[str] | None,
+        typer.Option("--collection", "-c", help="Where to search, several if given; not needed where there is one."),
+    ] = None,
+    filter: Annotated[
+        str, typer.Option("--filter", "-f", help='Such as: artist = "Ada Grey" and date : 1790..1810.')
+    ] = "",
     target: Annotated[
         Target | None, typer.Option(help="Works by their pictures, or descriptions (a picture's default).")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many hits.")] = 10,
+    cursor: Annotated[str, typer.Option(help="Go on after the page that gave this cursor.")] = "",
+    mode: Annotated[Mode, typer.Option(help="How candidates are found: by meaning, by words, by both.")] = Mode.VECTOR,
+    keyword_weight: Annotated[float, typer.Option(help="Weight of the words beside the meaning in hybrid mode.")] = 1.0,
     candidates: Annotated[int, typer.Option(help="How many candidates are reranked.")] = 100,
     rerank: Annotated[Ranker, typer.Option(help="How candidates are put in order.")] = Ranker.DEFAULT,
     min_relevance: Annotated[float, typer.Option(help="Leave out hits below this relevance, 0 to 1.")] = 0.0,
-    mode: Annotated[Mode, typer.Option(help="How candidates are found: by meaning, by words, by both.")] = Mode.VECTOR,
+    diversity: Annotated[float, typer.Option(help="Towards 1, hits like those before them move down.")] = 0.0,
+    per_artist: Annotated[int, typer.Option(help="Most hits by one artist; 0 for no limit.")] = 0,
+    facets: Annotated[
+        list[str] | None, typer.Option("--facet", help="Count the values of this field; several may be given.")
+    ] = None,
+    facet_scope: Annotated[
+        FacetScope, typer.Option(help="What facets count: all works under the filter, or the candidates.")
+    ] = FacetScope.FILTERED,
+    explain: Annotated[bool, typer.Option("--explain", help="With --json: where each word looked.")] = False,
+    server: Annotated[
+        str, typer.Option(envvar="BOONART_SERVER", help="Ask this server instead of the collections here.")
+    ] = "",
+    api_key: Annotated[
+        str, typer.Option(envvar="BOONART_API_KEY", help="Key for a server that asks for one.", show_envvar=True)
+    ] = "",
     pictures: Annotated[
         Pictures, typer.Option(help="Show the pictures in the terminal; auto does where it says that it can.")
     ] = Pictures.AUTO,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find paintings by a sentence, by a picture, or by a painting like them.
+    """Find paintings by a sentence, by a picture, by a painting like them, or by several of these together.
 
     Examples:
       boonart search "cows by a river" --collection tate
       boonart search --image photo.jpg
-      boonart search --like tate-n01560 --json
-      boonart search "a red square" --pictures kitty
+      boonart search "in the snow" --like tate-n01560 --not "a rider"
+      boonart search "a boat" --filter 'artist = "John Constable" and date : 1800..1820' --facet century
+      boonart search N03992 --mode hybrid --json
     """
-    asked = Asked(text, image, like, collection, target, limit, candidates, rerank, min_relevance, mode)
-    if image is not None and not image.is_file():
-        raise InvalidQuery(f"There is no file {image}.", field="image")
-    answer, thumbnail = answer_as_json(asked)
-    if as_json:
-        print_json(answer)
-        return
-    how = protocol(pictures, sys.stdout, os.environ)
-    if how is not Pictures.OFF:
-        # As many as stand in the table's first lines: no terminal is wide enough for more.
-        files = [thumbnail(hit) for hit in answer["hits"][:MOST_PICTURES]]
-        show_pictures([file for file in files if file], how, out.width)
-    show(answer)
-
-
-Thumbnail = Callable[[dict[str, Any]], bytes]
-"""The bytes of a hit's picture, or nothing where it has none."""
-
-
-def answer_as_json(asked: Asked) -> tuple[dict[str, Any], Thumbnail]:
-    """The answer in the form of the REST API, from this process or from the server that owns the collection; and how to
-    get at the pictures of its hits."""
-    from boonart.settings import read_settings
-
-    settings = read_settings()
-    _refuse_nonsense(asked)
-    from boonart.index.edge import EdgeIndex
-
-    collection, url = asyncio.run(_locate(EdgeIndex(settings.collections_folder), asked.collection))
-    if url:
-        return _ask_server(url, asked, collection), partial(_thumbnail_from_server, url)
-    from boonart.bootstrap import build
-
-    parts = build(settings)
-    picture = None
-    if asked.image is not None:
-        from boonart.encoders.pictures import decode
-
-        picture = decode(asked.image.read_bytes())
-    query = Query(
-        collection=collection,
-        text=asked.text,
-        picture=picture,
-        work_id=asked.like,
-        target=asked.target,
-        limit=asked.limit,
-        candidates=asked.candidates,
-        rerank=asked.rerank,
-        min_relevance=asked.min_relevance,
-        mode=asked.mode,
+    options = {
+        "filter": _filter(filter),
+        "target": target,
+        "limit": limit,
+        "cursor": cursor or None,
+        "mode": mode,
+        "keyword_weight": keyword_weight,
+        "candidates": candidates,
+        "rerank": rerank,
+        "min_relevance": min_relevance,
+        "diversity": diversity,
+        "per_artist": per_artist,
+        "facets": facets or None,
+        "facet_scope": facet_scope,
+        "explain": explain,
+    }
+    asked = Asked(
+        _parts(text, images or (), likes or (), unwanted or (), query),
+        collections or (),
+        {name: value for name, value in options.items() if value is not None},
     )
+    _refuse_nonsense(asked)
+    how = Pictures.OFF if as_json else protocol(pictures, sys.stdout, os.environ)
+    with _client(asked, server, api_key) as client:
+        page = client.search(**asked.arguments())
+        if how is not Pictures.OFF:
+            # As many as stand in the table's first lines: no terminal is wide enough for more.
+            files = [_thumbnail(client, hit) for hit in page.raw["hits"][:MOST_PICTURES]]
+            show_pictures([file for file in files if file], how, out.width)
+    if as_json:
+        print_json(page.raw)
+    else:
+        show(page.raw)
 
-    async def run() -> Answer:
+
+def _parts(
+    text: str, images: Sequence[Path], likes: Sequence[str], unwanted: Sequence[str], query: str
+) -> list[Mapping[str, Any]]:
+    """What is searched with, one part each.
+
+    Raises:
+        InvalidQuery: a file that is not there, or parts that cannot be read.
+    """
+    parts: list[Mapping[str, Any]] = [{"text": text}] if text.strip() else []
+    parts += [{"image": path} for path in images]
+    parts += [{"like": work_id} for work_id in likes]
+    parts += [{"text": words, "weight": UNWANTED} for words in unwanted]
+    if query:
         try:
-            return await parts.search.run(query)
-        finally:
-            await parts.close()
-
-    found = asyncio.run(run())
-    keys = {hit.work.id: hit.picture.key for hit in found.hits if hit.picture.key}
-
-    def thumbnail(hit: dict[str, Any]) -> bytes:
-        key = keys.get(hit["work"]["id"], "")
-        try:
-            return parts.pictures.read(collection, key, "thumbnail")[0] if key else b""
-        except NotFound:
-            return b""
-
-    return as_json_answer(found, collection), thumbnail
+            given = json.loads(query)
+        except ValueError as error:
+            raise InvalidQuery(f"--query is no JSON: {error}.", field="query") from error
+        if not isinstance(given, list) or not all(isinstance(part, dict) for part in given):
+            raise InvalidQuery('--query is a list of parts, such as [{"text": "snow"}].', field="query")
+        parts += given
+    for part in parts:
+        if (path := part.get("image")) is not None and not Path(str(path)).is_file():
+            raise InvalidQuery(f"There is no file {path}.", field="image")
+    return parts
 
 
-def _thumbnail_from_server(url: str, hit: dict[str, Any]) -> bytes:
-    import httpx
+def _filter(text: str) -> dict[str, Any] | None:
+    """The filter's tree, given as JSON or in short.
 
-    if "picture" not in hit:
-        return b""
+    Raises:
+        InvalidFilter: it cannot be read.
+    """
+    from boonart.search.filter_text import parse_filter
+
+    if not text.lstrip().startswith("{"):
+        return parse_filter(text) if text else None
     try:
-        response = httpx.get(url + hit["picture"]["thumbnail_url"], timeout=5.0)
-    except httpx.HTTPError:
-        return b""
-    return response.content if response.is_success else b""
+        tree: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise InvalidFilter(f"--filter is no JSON: {error}.", field="filter") from error
+    return tree
 
 
 def _refuse_nonsense(asked: Asked) -> None:
     """Check what can be checked before a model is loaded, which takes seconds."""
     from boonart.search import check
 
-    stand_in = asked.like or ("picture" if asked.image is not None else "")
-    given = [bool(asked.text.strip()), asked.image is not None, bool(asked.like)]
-    if sum(given) > 1:
-        raise InvalidQuery("Give a text, --image or --like, only one of them.", field="text")
-    check(
-        Query(
-            collection="",
-            text=asked.text,
-            work_id=stand_in,
-            limit=asked.limit,
-            candidates=asked.candidates,
-            min_relevance=asked.min_relevance,
-        )
-    )
+    blank = Picture(np.zeros((1, 1, 3), np.uint8), (1, 1), "PNG")
+
+    def part(given: Mapping[str, Any]) -> QueryPart:
+        picture = blank if given.get("image") else None
+        try:
+            weight = float(given.get("weight", 1.0))
+        except (TypeError, ValueError) as error:
+            raise InvalidQuery(f"The weight {given['weight']!r} is no number.", field="query") from error
+        return QueryPart(str(given.get("text", "")), picture, str(given.get("like", "")), weight)
+
+    parts = tuple(part(given) for given in asked.parts)
+    known = ("limit", "candidates", "min_relevance", "diversity", "keyword_weight", "per_artist", "mode")
+    options = {name: asked.options[name] for name in known}
+    facets, names = tuple(asked.options.get("facets", ())), tuple(asked.collections)
+    names = names if len(names) > 1 else ()
+    if "query" in asked.arguments() and parts:
+        check(Query("", parts=parts, facets=facets, collections=names, **options))
+        return
+    (alone,) = parts or (QueryPart(),)
+    check(Query("", alone.text, alone.picture, alone.work_id, facets=facets, collections=names, **options))
 
 
-async def _locate(index: Any, name: str) -> tuple[str, str]:
-    """The collection to search and, where a server owns it, that server's address."""
+def _client(asked: Asked, server: str, api_key: str) -> Client:
+    """A client of the server that is named, of the one that has the collections open, or of this process.
+
+    Raises:
+        CollectionNotFound: it is clear before a model is loaded that there is no such collection.
+        ConfigurationError: this process lacks the packages to answer.
+    """
+    from boonart.client import Client
+    from boonart.settings import read_settings
+
+    settings = read_settings()
+    url = server or ("" if settings.qdrant_url else asyncio.run(_owner(settings, asked.collections)))
+    if url:
+        return Client(url, api_key=api_key, retries=0)
     try:
-        names = [info.name for info in await index.collections()]
-        if not name:
-            if len(names) != 1:
-                listed = ", ".join(names) or "none yet"
-                raise CollectionNotFound(
-                    f"Say which collection to search; there are: {listed}.",
-                    hint="Use --collection NAME, or make one with `boonart ingest SOURCE --collection NAME`.",
-                )
-            name = names[0]
-        await index.describe(name)
-        return name, ""
+        return Client.embedded(settings.home)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"This installation cannot search by itself: {error.name} is not installed.",
+            hint="pip install 'boonart[encoder,embedded,gateway]', or name a server with --server.",
+        ) from error
+
+
+async def _owner(settings: Settings, names: Sequence[str]) -> str:
+    """Address of the running server that has one of the collections open, or "".
+
+    Raises:
+        CollectionNotFound: none is named and it is not clear which is meant, or there is none of that name.
+        IndexLocked: a process that is no server has it open.
+    """
+    from boonart.index.edge import EdgeIndex
+
+    index = EdgeIndex(settings.collections_folder)
+    try:
+        found = [info.name for info in await index.collections()]
+        if not names and len(found) != 1 and settings.default_collection not in found:
+            raise CollectionNotFound(
+                f"Say which collection to search; there are: {', '.join(found) or 'none yet'}.",
+                hint="Use --collection NAME, or make one with `boonart ingest SOURCE --collection NAME`.",
+            )
+        for name in names or found:
+            await index.describe(name)
     except IndexLocked as error:
         if not error.url:
             raise
-        return name, error.url
+        return error.url
     finally:
         await index.close()
+    return ""
 
 
-def _ask_server(url: str, asked: Asked, collection: str) -> dict[str, Any]:
-    """Put the same question to the running server over REST."""
-    import base64
-
-    import httpx
-
-    body: dict[str, Any] = {
-        "collection": collection,
-        "limit": asked.limit,
-        "candidates": asked.candidates,
-        "rerank": asked.rerank.value,
-        "min_relevance": asked.min_relevance,
-        "mode": asked.mode.value,
-    }
-    if asked.target is not None:
-        body["target"] = asked.target.value
-    if asked.image is not None:
-        body["image"] = base64.b64encode(asked.image.read_bytes()).decode()
-    elif asked.like:
-        body["like"] = asked.like
-    else:
-        body["text"] = asked.text
+def _thumbnail(client: Client, hit: Mapping[str, Any]) -> bytes:
+    """The bytes of a hit's picture, or nothing where it has none."""
     try:
-        response = httpx.post(f"{url}/v1/search", json=body, timeout=30.0)
-    except httpx.HTTPError as error:
-        raise Unavailable(
-            f"The collection {collection} is open in the server at {url}, which does not answer: {error}.",
-            hint="Stop that server or wait until it is ready.",
-        ) from error
-    if response.is_error:
-        raise _error_in(response)
-    answer: dict[str, Any] = response.json()
-    return answer
+        return client.picture(hit["work"]["id"], collection=hit["collection"], thumbnail=True)
+    except BoonArtError:
+        return b""
 
 
-def _error_in(response: httpx.Response) -> BoonArtError:
-    """What a failed answer means: the error of its problem document, or that what answered is no BoonArt server."""
-    try:
-        problem = response.json()
-        faults = problem.get("errors") or [{}]
-        return make_error(problem["code"], problem["detail"], field=faults[0].get("pointer", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Unavailable(f"{response.url} answered with {response.status_code}, which BoonArt never does so.")
-
-
-def as_json_answer(answer: Answer, collection: str) -> dict[str, Any]:
-    """An answer in the form of the REST API."""
-    return {
-        "collection": collection,
-        "target": answer.target.value,
-        "ranker": answer.ranker.value,
-        "hits": [hit_as_json(hit) for hit in answer.hits],
-        "stages": {name: round(value, 3) for name, value in answer.stages.items()},
-        "degraded": dict(answer.degraded),
-        "models": dict(answer.models),
-    }
-
-
-def hit_as_json(hit: Hit) -> dict[str, Any]:
-    """One hit in the form of the REST API."""
-    from boonart_services.gateway.answers import work_json
-
-    value: dict[str, Any] = {
-        "rank": hit.rank,
-        "score": hit.score,
-        "global_score": hit.global_score,
-        "collection": hit.collection,
-        "matched_by": list(hit.matched_by),
-        "work": work_json(hit.work),
-    }
-    if hit.relation_score is not None:
-        value["relation_score"] = hit.relation_score
-    if hit.relevance is not None:
-        value["relevance"] = hit.relevance
-    return value
-
-
-def show(answer: dict[str, Any]) -> None:
+def show(answer: Mapping[str, Any]) -> None:
     """The hits as a table, and below it what a person wants to know of how they came about."""
     hits = answer["hits"]
-    if not hits:
+    described = answer["target"] == Target.DESCRIPTIONS.value
+    if hits:
+        score = "score" if hits[0].get("relevance") is None else "relevance"
+        columns = ["#", score, "id", "title", "artist", "date", *(["description"] if described else [])]
+        print_table(columns, [_row(hit, described) for hit in hits], right={"#", score})
+    else:
         err.print("Nothing found.")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right")
-    table.add_column("score" if hits[0].get("relevance") is None else "relevance", justify="right")
-    for name in ("id", "title", "artist", "date"):
-        table.add_column(name, overflow="fold")
-    if answer["target"] == Target.DESCRIPTIONS.value:
-        table.add_column("description", overflow="fold", ratio=1)
-    for hit in hits:
-        work = hit["work"]
-        score = hit.get("relevance")
-        row = [str(hit["rank"]), f"{hit['score']:.3f}" if score is None else f"{score:.2f}"]
-        row += [str(work.get(name, "")) for name in ("id", "title", "artist", "date")]
-        if answer["target"] == Target.DESCRIPTIONS.value:
-            row.append(_shorten(str(work.get("description", ""))))
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table)
+    for name, values in answer.get("facets", {}).items():
+        out.print()
+        print_table([name, "works"], [(value["value"], value["count"]) for value in values], right={"works"})
     for stage, reason in answer["degraded"].items():
-        err.print(f"Without {stage}: {reason}", style="yellow")
+        err.print(f"Without {stage}: {reason}", style="yellow", markup=False)
+    if "next_cursor" in answer:
+        err.print(f"More: --cursor {answer['next_cursor']}", style="dim", soft_wrap=True)
     times = ", ".join(f"{name} {value:.0f} ms" for name, value in answer["stages"].items())
-    err.print(f"{answer['collection']}: {times}", style="dim")
+    where = answer["collection"] or ", ".join(dict.fromkeys(hit["collection"] for hit in hits)) or "nowhere"
+    err.print(f"{where}: {times}", style="dim")
+
+
+def _row(hit: Mapping[str, Any], described: bool) -> list[str]:
+    work, relevance = hit["work"], hit.get("relevance")
+    row = [str(hit["rank"]), f"{hit['score']:.3f}" if relevance is None else f"{relevance:.2f}"]
+    row += [str(work.get(name, "")) for name in ("id", "title", "artist", "date")]
+    return [*row, _shorten(str(work.get("description", "")))] if described else row
 
 
 def _shorten(text: str, longest: int = 160) -> str:

@@ -68,6 +68,22 @@ def test_a_picture_finds_descriptions_and_a_work_others(home: Path, source: Path
     assert "red" not in [hit["work"]["id"] for hit in alike["hits"]]
 
 
+def test_texts_and_works_are_combined_filtered_and_counted(home: Path) -> None:
+    found = boonart(
+        home, "search", "green", "--like", "red", "--not", "blue", "--filter", 'title : "study"', "--facet", "title",
+        "--limit", "1", "--json",
+    )  # fmt: skip
+    answer = json.loads(found.stdout)
+    assert answer["hits"][0]["work"]["id"] == "green"
+    assert answer["hits"][0]["picture"]["width"] == 64
+    assert len(answer["facets"]["title"]) == 3
+    rest = boonart(
+        home, "search", "green", "--like", "red", "--not", "blue", "--filter", 'title : "study"', "--facet", "title",
+        "--cursor", answer["next_cursor"],
+    )  # fmt: skip
+    assert rest.stdout.splitlines()[0].split("\t")[2:4] == ["blue", "Study in blue"]
+
+
 def test_a_second_ingest_finds_nothing_to_do(home: Path, source: Path) -> None:
     again = boonart(home, "ingest", str(source), "--collection", "studies", "--json")
     assert json.loads(again.stdout)["unchanged"] == 3
@@ -93,7 +109,9 @@ def test_a_bad_picture_is_quarantined_and_told_by_the_exit_code(tmp_path: Path, 
         (("search", "x" * 10_000), "10,000 characters"),
         (("search", "a cow", "-c", "nowhere"), "nowhere"),
         (("search", "--image", "nothing.jpg"), "no file"),
-        (("search", "a cow", "--like", "red"), "only one"),
+        (("search", "a cow", "--filter", "title ="), "at character 8"),
+        (("search", "a cow", "--filter", "colour = red"), "no field 'colour'"),
+        (("search", "a cow", "--server", "http://127.0.0.1:9"), "does not answer"),
         (("ingest", "nothing-here", "-c", "c"), "nothing at"),
         (("ingest", ".", "-c", "c", "--map", "title"), "FIELD=COLUMN"),
         (("models", "pull", "open_clip:nonsense"), "hub model"),
