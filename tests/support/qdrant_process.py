@@ -29,10 +29,12 @@ class QdrantProcess:
 
     Attributes:
         path: folder that keeps the points over a restart; None keeps them in memory.
+        nodes: how many it says that there are.
     """
 
     path: Path | None = None
     api_key: str = ""
+    nodes: int = 1
     port: int = field(default_factory=free_port)
     grpc_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -45,7 +47,7 @@ class QdrantProcess:
     def start(self) -> QdrantProcess:
         """Start, and wait until it answers."""
         command = [sys.executable, "-m", "tests.support.qdrant_double", "--port", str(self.port)]
-        command += ["--grpc-port", str(self.grpc_port), "--api-key", self.api_key]
+        command += ["--grpc-port", str(self.grpc_port), "--api-key", self.api_key, "--nodes", str(self.nodes)]
         if self.path is not None:
             command += ["--path", str(self.path)]
         self.process = subprocess.Popen(command, cwd=ROOT)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from boonart.index.server_calls import Connection, missing
 from boonart.index.server_names import Names
 from boonart.index.server_options import ServerOptions
 from boonart.index.server_points import TOKENS, Points
+from boonart.index.server_snapshots import Snapshot, Snapshots
 from boonart.ports import CollectionInfo, Features
 from boonart.works import Candidate, Filter, Float32Array, IndexedWork, Manifest, point_id
 
@@ -40,15 +40,6 @@ _MIN_EF = 256
 """Candidates that a graph search keeps at least; benchmarks/index_recall.py measures what it gives."""
 _UNSHOWN = models.PayloadSelectorExclude(exclude=["description_words", "models"])
 """Payload that a candidate does not carry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A snapshot of a collection, in the snapshots folder of the Qdrant node that made it."""
-
-    name: str
-    created_at: str
-    size_bytes: int
 
 
 class QdrantServerIndex:
@@ -66,6 +57,7 @@ class QdrantServerIndex:
         self._qdrant = Connection(url, self._options)
         self._names = Names(self._qdrant, self._options)
         self._points = Points(self._qdrant)
+        self._snapshots = Snapshots(self._qdrant, self._names)
 
     # --- collections ---
 
@@ -313,26 +305,18 @@ class QdrantServerIndex:
     # --- snapshots ---
 
     async def create_snapshot(self, collection: str) -> Snapshot:
-        """Snapshot the published version; in a cluster, of the shards of the node that answers.
+        """Snapshot the published version, on Qdrant's node; takes as long as to copy the collection.
 
         Raises:
+            ConfigurationError: Qdrant has several nodes.
             BoonArtError: Qdrant cannot make one.
         """
-        made = await self._qdrant.write(
-            lambda client: client.create_snapshot(self._names.target(collection)), collection
-        )
-        if made is None:
-            raise WorkIndexError(f"Qdrant made no snapshot of {collection!r}.", hint="See its log.")
-        return Snapshot(made.name, str(made.creation_time or ""), made.size)
+        return await self._snapshots.create(collection)
 
     async def snapshots(self, collection: str) -> list[Snapshot]:
-        """The snapshots of the published version that the answering node has, oldest first."""
+        """The snapshots of the published version, oldest first."""
         await self._describe(collection)
-        found = await self._qdrant.read(
-            lambda client: client.list_snapshots(self._names.target(collection)), collection
-        )
-        made = [Snapshot(item.name, str(item.creation_time or ""), item.size) for item in found]
-        return sorted(made, key=lambda snapshot: (snapshot.created_at, snapshot.name))
+        return await self._snapshots.listed(collection)
 
     async def restore_snapshot(self, collection: str, location: str) -> int:
         """Restore a snapshot as the next version and publish it; searches go on in the old one meanwhile.
@@ -342,11 +326,12 @@ class QdrantServerIndex:
 
         Returns:
             The number of the version that is now published.
+
+        Raises:
+            ConfigurationError: Qdrant has several nodes.
+            BoonArtError: Qdrant cannot restore it.
         """
-        number = max(await self._names.versions(collection), default=0) + 1
-        physical = self._names.target(collection, number)
-        await self._qdrant.write(lambda client: client.recover_snapshot(physical, location), collection)
-        await self._names.renumber(collection, number)
+        number = await self._snapshots.restore(collection, location)
         await self.publish(collection, number)
         return number
 

@@ -33,6 +33,8 @@ READ_TRIES = 4
 """Tries of a read where Qdrant is away: with their pauses half a second, enough to reach another node."""
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
+COPY_TIMEOUT = 3600.0
+"""Seconds for what grows with the collection: 42 GB a million works, read and written once."""
 RETRY_AFTER = 2.0
 """Seconds after which a caller may try again once Qdrant is away."""
 _MAX_REASON = 300
@@ -91,6 +93,14 @@ class Connection:
         """
         return await self._call(operation, collection, self._options.write_timeout, tries=0)
 
+    async def copy(self, operation: Callable[[AsyncQdrantClient], Awaitable[Result]], collection: str = "") -> Result:
+        """Run a call that copies a whole collection, once: it takes long, and may have been done when it fails.
+
+        Raises:
+            BoonArtError: as `read`.
+        """
+        return await self._call(operation, collection, COPY_TIMEOUT, tries=1)
+
     async def close(self) -> None:
         """Close the connections of this loop."""
         client, self._client = self._client, None
@@ -142,7 +152,8 @@ class Connection:
     def _make(self) -> AsyncQdrantClient:
         if self.in_memory:
             return AsyncQdrantClient(location=MEMORY)
-        longest = math.ceil(max(self._options.timeout, self._options.write_timeout)) + 1
+        # Each call has a deadline of its own, in `_call`; the client's must only not come before it.
+        longest = math.ceil(max(self._options.timeout, self._options.write_timeout, COPY_TIMEOUT)) + 1
         rest: dict[str, Any] = {}
         grpc_options = _grpc_options()
         if self._authority is not None:

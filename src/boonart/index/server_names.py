@@ -153,17 +153,26 @@ class Names:
         self.forget(collection)
         self.forget(collection, version)
 
-    async def renumber(self, collection: str, version: int) -> None:
-        """Let a restored version say which one it is now."""
+    async def adopt(self, collection: str, version: int) -> None:
+        """Let a restored version say which one it is now, and index its fields: a snapshot holds the points' own."""
         physical = self.target(collection, version)
         await self._qdrant.write(
             lambda client: client.update_collection(physical, metadata={"version": version}), collection
         )
-        self.forget(collection, version)
+        restored = await self.describe(collection, version, fresh=True)
+        await self._index(collection, version, restored.fields)
+
+    async def nodes(self) -> int:
+        """How many nodes Qdrant has."""
+        if self._qdrant.in_memory:
+            return 1
+        status = await self._qdrant.read(lambda client: client.cluster_status())
+        return max(1, len(getattr(status, "peers", None) or {}))
 
     async def _create(self, collection: str, version: int, manifest: Manifest) -> None:
         physical = self.target(collection, version)
-        replicas = min(self._options.replicas, await self._nodes())
+        wanted = self._options.replicas
+        replicas = min(wanted, await self.nodes()) if wanted > 1 else 1
         await self._qdrant.write(
             lambda client: client.create_collection(
                 physical,
@@ -178,12 +187,6 @@ class Names:
             ),
             collection,
         )
-
-    async def _nodes(self) -> int:
-        if self._options.replicas == 1 or self._qdrant.in_memory:
-            return 1
-        status = await self._qdrant.read(lambda client: client.cluster_status())
-        return max(1, len(getattr(status, "peers", None) or {}))
 
     async def _index(self, collection: str, version: int, fields: Mapping[str, Field]) -> None:
         if self._qdrant.in_memory:

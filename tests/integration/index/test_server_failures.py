@@ -244,14 +244,19 @@ async def test_two_processes_see_what_the_other_does(qdrant: QdrantProcess, pref
             await gateway.search("tate", works[0].image, name="image", limit=5)
 
 
+async def payload_indexes(qdrant: QdrantProcess, name: str) -> dict[str, str]:
+    """The kind of each payload index by its path."""
+    client = AsyncQdrantClient(url=qdrant.url, check_compatibility=False)
+    schema = (await client.get_collection(name)).payload_schema
+    await client.close()
+    return {path: info.data_type.value for path, info in schema.items()}
+
+
 async def test_payload_fields_are_indexed(qdrant: QdrantProcess, prefix: str, prefer_grpc: bool) -> None:
     async with open_index(qdrant, prefix=prefix, prefer_grpc=prefer_grpc) as index:
         await index.create("tate", PLAIN)
         await index.upsert("tate", made_works(3))
-        client = AsyncQdrantClient(url=qdrant.url, check_compatibility=False)
-        schema = (await client.get_collection(f"{prefix}tate")).payload_schema
-        await client.close()
-    kinds = {path: info.data_type.value for path, info in schema.items()}
+        kinds = await payload_indexes(qdrant, f"{prefix}tate")
     assert kinds["artist"] == "keyword"
     assert kinds["description"] == "text"
     assert kinds["extra.room"] == "integer"
@@ -328,6 +333,8 @@ async def test_a_snapshot_brings_back_what_was_there(qdrant: QdrantProcess, pref
         assert (info.version, info.count, info.manifest) == (version, 8, FULL)
         assert version == 2
         assert await index.count("tate", Equals("room", 1)) == 2, "the fields came back too"
+        kinds = await payload_indexes(qdrant, f"{prefix}tate")
+        assert (kinds["artist"], kinds["extra.room"]) == ("keyword", "integer"), "and are indexed again"
 
 
 async def test_more_copies_than_nodes_are_not_asked_for(qdrant: QdrantProcess, prefix: str, prefer_grpc: bool) -> None:
@@ -335,6 +342,25 @@ async def test_more_copies_than_nodes_are_not_asked_for(qdrant: QdrantProcess, p
     async with open_index(qdrant, prefix=prefix, prefer_grpc=prefer_grpc, replicas=2, write_consistency=2) as index:
         await index.create("tate", PLAIN)
         assert await index.count("tate") == 0
+
+
+async def test_a_cluster_gets_the_shards_and_copies_of_the_settings(prefer_grpc: bool) -> None:
+    process = QdrantProcess(nodes=3).start()
+    client = AsyncQdrantClient(url=process.url, check_compatibility=False)
+    try:
+        wanted = {"shards": 6, "replicas": 2, "write_consistency": 2}
+        async with open_index(process, prefer_grpc=prefer_grpc, **wanted) as index:
+            await index.create("tate", PLAIN)
+            params = (await client.get_collection("tate")).config.params
+            assert (params.shard_number, params.replication_factor, params.write_consistency_factor) == (6, 2, 2)
+            # A snapshot of one node would be a part of the collection, and restored look like all of it.
+            for refused in (index.create_snapshot("tate"), index.restore_snapshot("tate", "file:///tate.snapshot")):
+                with pytest.raises(ConfigurationError, match="3 nodes") as caught:
+                    await refused
+                assert "docs/deploy.md" in caught.value.hint
+    finally:
+        await client.close()
+        process.kill()
 
 
 async def test_nobody_listens(prefer_grpc: bool) -> None:

@@ -120,6 +120,28 @@ async def test_a_write_is_tried_until_its_time_is_over() -> None:
     assert operation.calls > READ_TRIES
 
 
+async def test_a_copy_may_take_longer_than_a_write_and_is_not_begun_twice() -> None:
+    connection = Connection("http://127.0.0.1:1", ServerOptions(timeout=0.05, write_timeout=0.05))
+
+    async def slow(client: Any) -> str:
+        await asyncio.sleep(0.2)
+        return "answer"
+
+    with pytest.raises(DeadlineExceeded):
+        await connection.write(slow)
+    assert await connection.copy(slow) == "answer"
+    lost = Failing(status(grpc.StatusCode.UNAVAILABLE), status(grpc.StatusCode.UNAVAILABLE))
+    with pytest.raises(Unavailable):
+        await connection.copy(lost)
+    assert lost.calls == 1
+    await connection.close()
+
+
+def test_the_clients_own_deadline_comes_after_that_of_any_call() -> None:
+    client = Connection("http://127.0.0.1:1", ServerOptions())._make()
+    assert client._client._timeout > server_calls.COPY_TIMEOUT
+
+
 async def test_the_server_says_when_to_come_back() -> None:
     with pytest.raises(Overloaded) as caught:
         await run(Failing(*[ResourceExhaustedResponse("full", 7)] * 50))
