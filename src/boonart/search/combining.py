@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from boonart.ports import Reranker, RerankRequest, WorkIndex
+from boonart.search.queries import vector_name
 from boonart.works import (
     Candidate,
     Float32Array,
@@ -74,8 +75,8 @@ async def rerank_parts(
     Raises:
         BoonArtError: as the reranker's and the index's.
     """
-    name = "image" if target is Target.WORKS else "description"
-    vectors = await index.vectors(query.collection, [candidate.work.id for candidate in candidates], name)
+    ids = [candidate.work.id for candidate in candidates]
+    vectors = await index.vectors(query.collection, ids, vector_name(target))
 
     async def compare(part: Part) -> Compared:
         near = [

@@ -11,7 +11,7 @@ import numpy as np
 
 from boonart.ports import WorkIndex
 from boonart.search.queries import Wording
-from boonart.works import And, Candidate, Equals, Filter, Or, Work
+from boonart.works import And, Candidate, Equals, Filter, Float32Array, Hit, Or, Work
 
 RRF_K = 60
 """Damping of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a list's place r counts 1 / (60 + r)."""
@@ -123,6 +123,23 @@ async def named_exactly(
     ranked = [(importance(candidate), candidate) for candidate in candidates.values()]
     kept = [(level, candidate) for level, candidate in ranked if level is not None]
     return [candidate for _, candidate in sorted(kept, key=lambda item: (item[0], item[1].work.id))]
+
+
+async def with_cosines(
+    index: WorkIndex, collection: str, name: str, vector: Float32Array, hits: Sequence[Hit]
+) -> tuple[Hit, ...]:
+    """The hits with the cosines of those that only their words found.
+
+    Args:
+        name: of the stored vectors to compare with, "image" or "description".
+        vector: (D,), of length 1.
+    """
+    missing = [hit.work.id for hit in hits if "vector" not in hit.matched_by]
+    vectors = await index.vectors(collection, missing, name) if missing else {}
+    return tuple(
+        replace(hit, global_score=float(vector @ vectors[hit.work.id])) if hit.work.id in vectors else hit
+        for hit in hits
+    )
 
 
 def plain(text: str) -> str:

@@ -28,9 +28,9 @@ from boonart.manifests import check_manifest
 from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.search.combining import Part, rerank_parts
 from boonart.search.facets import count_facets
-from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly
+from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly, with_cosines
 from boonart.search.ordering import ALL_VALUES, FACET_VALUES, cut, merge, to_hits, vary
-from boonart.search.queries import Wording, check, naming, parts_of, positive_text
+from boonart.search.queries import Wording, check, naming, parts_of, positive_text, vector_name
 from boonart.works import (
     Answer,
     Candidate,
@@ -189,11 +189,14 @@ class Search:
         if query.facets:
             with stages.measure("facets"):
                 facets = await count_facets(self._index, query, hits, facet_values)
+        page = cut(query, hits)
+        if embedded is not None and query.mode is Mode.HYBRID:
+            page = await with_cosines(self._index, query.collection, vector_name(target), embedded.vector, page)
         models = {} if embedded is None else {"encoder": self._encoder.card.id}
         if self._reranker is not None and scores is not None:
             models["reranker"] = self._reranker.card.id
         return Answer(
-            hits=cut(query, hits),
+            hits=page,
             target=target,
             ranker=ranker,
             stages=stages.milliseconds,
@@ -336,19 +339,25 @@ class Search:
         where = wording.where(query.where)
         window = max(FUSED, query.candidates)
         worded = await self._index.search_keywords(query.collection, wording.text, limit=window, where=where)
-        keyword = [candidate for candidate in worded if holds_phrases(candidate.work, wording)]
+        keyword = [
+            candidate
+            for candidate in worded
+            if candidate.work.id not in given and holds_phrases(candidate.work, wording)
+        ]
         size = (await self._index.describe(query.collection)).manifest.global_size
         exact = await named_exactly(self._index, query.collection, size, wording.text, query.where, keyword)
         if embedded is None:
             return by_keyword(keyword), exact
         near = await self._near(query, target, embedded, window, where)
-        near = [candidate for candidate in near if holds_phrases(candidate.work, wording)]
+        near = [
+            candidate for candidate in near if candidate.work.id not in given and holds_phrases(candidate.work, wording)
+        ]
         return fuse(near, keyword, query.keyword_weight), exact
 
     async def _near(
         self, query: Query, target: Target, embedded: _Embedded, limit: int, where: Filter | None
     ) -> list[Candidate]:
-        name = "image" if target is Target.WORKS else "description"
+        name = vector_name(target)
         return await self._index.search(query.collection, embedded.vector, name=name, limit=limit, where=where)
 
     async def _vary(self, query: Query, hits: list[Hit]) -> list[Hit]:

@@ -63,6 +63,11 @@ def parts_of(query: Query) -> tuple[QueryPart, ...]:
     return query.parts or (QueryPart(query.text, query.picture, query.work_id),)
 
 
+def vector_name(target: Target) -> str:
+    """The stored vectors that a search of this target compares."""
+    return "image" if target is Target.WORKS else "description"
+
+
 def positive_text(query: Query) -> str:
     """The texts that lead towards something, joined: what a keyword search looks for."""
     return " ".join(part.text for part in parts_of(query) if part.text and part.weight > 0)

@@ -141,9 +141,10 @@ class House:
         encode_deadline: float = 60.0,
         encoder: BatchingEncoder | None = None,
         no_reranker: str = "",
+        index: type[FakeIndex] = FakeIndex,
     ) -> None:
         self.encoder = encoder or BatchingEncoder(FakeEncoder())
-        self.index = FakeIndex(manifest_for(self.encoder.card, RERANKER if reranker else None))
+        self.index = index(manifest_for(self.encoder.card, RERANKER if reranker else None))
         self.reranker = reranker
         self.search = Search(
             self.encoder,
@@ -235,6 +236,32 @@ def test_the_part_at_fault_is_named() -> None:
         with pytest.raises(WorkNotFound) as caught:
             asyncio.run(House().search.run(query))
         assert caught.value.field == field
+
+
+class NearIndex(FakeIndex):
+    """Only its first two works are near a query; the keyword search finds the last one too."""
+
+    async def search(
+        self, collection: str, vector: Float32Array, *, name: str, limit: int, where: object = None, exact: bool = False
+    ) -> list[Candidate]:
+        return (await super().search(collection, vector, name=name, limit=limit, where=where))[:2]
+
+    async def fields(self, collection: str) -> dict[str, str]:
+        return {"title": "keyword", "artist": "keyword"}
+
+
+def test_a_hit_that_only_its_words_found_has_a_cosine_too() -> None:
+    answer = House(index=NearIndex).answer(Query("c", text="red", mode=Mode.HYBRID))
+    by_id = {hit.work.id: hit for hit in answer.hits}
+    assert by_id["d"].matched_by == ("keyword",)
+    assert by_id["d"].global_score != 0.0
+    assert by_id["a"].global_score == pytest.approx(0.9)
+
+
+def test_a_work_that_is_searched_with_is_no_hit_in_any_mode() -> None:
+    parts = (QueryPart(text="red"), QueryPart(work_id="a"))
+    for mode in (Mode.VECTOR, Mode.HYBRID):
+        assert "a" not in House(index=NearIndex).ids(Query("c", parts=parts, mode=mode)), mode
 
 
 def test_explanations_come_when_asked_for() -> None:
