@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
 
-from boonart.cli.output import out, print_json
-from boonart.errors import BoonArtError
+from boonart.cli.output import JsonFlag, out, print_json
+from boonart.errors import BoonArtError, ModelMismatch, ModelNotAvailable
 from boonart.settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from boonart.ports import CollectionInfo, WorkIndex
+    from boonart.works import ModelCard
+
+LEAST_PYTHON = (3, 11)
+GRPC_PORT = "BOONART_GRPC_PORT"
 LEAST_DISK = 1_000_000_000
 """Free bytes below which an ingest is likely to fail."""
+_DEFAULT_PORTS = {"http": 6333, "https": 6333}
+"""Qdrant's own port, where its address names none; ours always name one."""
 _PARTS = {
     "torch": "encoder and reranker in this process (pip install 'boonart[encoder]')",
     "qdrant_edge": "collections in this process (pip install 'boonart[embedded]')",
@@ -47,8 +57,8 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check Python, disk, port, models, collections, GPU and services; exit with 1 where something will fail.
+def doctor(as_json: JsonFlag = False) -> None:
+    """Check Python, disk, ports, models, collections, GPU and services; exit with 1 where something will fail.
 
     Examples:
       boonart doctor
@@ -79,8 +89,8 @@ def examine() -> Iterator[Finding]:
         _packages,
         _disk,
         _port,
-        _models,
-        _collections,
+        _grpc_port,
+        _parts,
         _device,
         _peers,
         _keys,
@@ -90,7 +100,11 @@ def examine() -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    return Finding("Python", "ok", ".".join(map(str, sys.version_info[:3])))
+    here = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < LEAST_PYTHON:
+        least = ".".join(map(str, LEAST_PYTHON))
+        return Finding("Python", "problem", f"{here}; {least} is the least", f"Install BoonArt under Python {least}.")
+    return Finding("Python", "ok", here)
 
 
 def _packages(settings: Settings) -> Iterator[Finding]:
@@ -112,47 +126,76 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            advice = "If that is not a running BoonArt, choose another with --port."
-            yield Finding("port", "warning", f"{settings.port} is taken ({error.strerror})", advice)
+    if reason := _taken(settings.host, settings.port):
+        if _is_boonart(settings):
+            yield Finding("port", "ok", f"{settings.port}: a running BoonArt answers there")
             return
+        advice = "Stop what listens there, or choose another with --port."
+        yield Finding("port", "warning", f"{settings.port} cannot be used ({reason})", advice)
+        return
     yield Finding("port", "ok", f"{settings.port} is free")
 
 
-def _models(settings: Settings) -> Iterator[Finding]:
-    if settings.encoder_url:
-        return
+def _grpc_port(settings: Settings) -> Iterator[Finding]:
+    """The gateway as a service (`python -m boonart_services.gateway`) has a second door."""
     try:
-        from boonart.encoders.catalogue import load_encoder
-
-        card = load_encoder(settings.encoder, models_folder=settings.models_folder, device="cpu").card
-    except ImportError as error:
-        yield Finding("encoder", "problem", f"{settings.encoder} cannot be loaded: {error}.")
-    except BoonArtError as error:
-        yield Finding("encoder", "problem", error.message, error.hint)
-    else:
-        yield Finding("encoder", "ok", card.id)
-
-
-def _collections(settings: Settings) -> Iterator[Finding]:
-    if settings.qdrant_url:
-        return
-    import asyncio
-
-    try:
-        from boonart.index.edge import EdgeIndex
+        from boonart_services.gateway.settings import GatewaySettings
     except ImportError:
         return
+    from boonart.settings import read_settings_as
 
-    async def listed() -> list[str]:
-        index = EdgeIndex(settings.collections_folder)
+    try:
+        gateway = read_settings_as(GatewaySettings)
+    except BoonArtError as error:
+        yield Finding("gRPC port", "problem", error.message, error.hint)
+        return
+    if not gateway.grpc_port:
+        return
+    if (reason := _taken(gateway.grpc_host, gateway.grpc_port)) and not _is_boonart(settings):
+        advice = f"Only the gateway as a service needs it: stop what listens there, or set {GRPC_PORT}."
+        yield Finding("gRPC port", "warning", f"{gateway.grpc_port} cannot be used ({reason})", advice)
+
+
+def _taken(host: str, port: int) -> str:
+    """Why nobody can listen there, or ""."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _is_boonart(settings: Settings) -> bool:
+    """Whether what has the port is one of ours."""
+    import httpx
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    try:
+        answer = httpx.get(f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz", timeout=3.0)
+        return answer.is_success and answer.json().get("status") == "ok"
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return False
+
+
+def _parts(settings: Settings) -> Iterator[Finding]:
+    """The models, and whether they made the collections that are there."""
+    from boonart.bootstrap import build_index
+
+    encoder = yield from _encoder(settings)
+    try:
+        index = build_index(settings)
+    except ImportError:
+        return  # Said where the packages are looked at.
+    except BoonArtError as error:
+        yield Finding("collections", "problem", error.message, error.hint)
+        return
+    reranker = yield from _reranker(settings, encoder, index)
+
+    async def listed() -> list[CollectionInfo]:
         try:
-            return [f"{info.name} ({info.count:,} works)" for info in await index.collections()]
+            return await index.collections()
         finally:
             await index.close()
 
@@ -161,16 +204,83 @@ def _collections(settings: Settings) -> Iterator[Finding]:
     except BoonArtError as error:
         yield Finding("collections", "problem", error.message, error.hint)
         return
+    yield from _collections(settings, found, encoder, reranker)
+
+
+def _encoder(settings: Settings) -> Generator[Finding, None, ModelCard | None]:
+    if settings.encoder_url:
+        return None
+    try:
+        from boonart.encoders.catalogue import load_encoder
+
+        card = load_encoder(settings.encoder, models_folder=settings.models_folder, device="cpu").card
+    except ImportError as error:
+        advice = "pip install 'boonart[encoder]', or set BOONART_ENCODER_URL."
+        yield Finding("encoder", "problem", f"{settings.encoder} cannot be loaded: {error}.", advice)
+        return None
+    except BoonArtError as error:
+        yield Finding("encoder", "problem", error.message, error.hint)
+        return None
+    yield Finding("encoder", "ok", card.id)
+    return card
+
+
+def _reranker(
+    settings: Settings, encoder: ModelCard | None, index: WorkIndex
+) -> Generator[Finding, None, ModelCard | None]:
+    if settings.reranker_url or encoder is None:
+        return None
+    if settings.reranker == "none":
+        yield Finding("reranker", "ok", "none is wanted; answers come in the order of the global vectors")
+        return None
+    try:
+        from boonart.vitr.weights import load_reranker
+
+        reranker = load_reranker(
+            settings.reranker,
+            encoder_card=encoder,
+            index=index,
+            models_folder=settings.models_folder,
+            device="cpu",
+            bank_bytes=0,
+        )
+    except ModelNotAvailable as error:
+        state = "warning" if settings.reranker == "auto" else "problem"
+        advice = error.hint or "Train them: boonart train vitr --help"
+        yield Finding("reranker", state, error.message, advice)
+        return None
+    except BoonArtError as error:
+        yield Finding("reranker", "problem", error.message, error.hint)
+        return None
+    card = reranker.card
+    asyncio.run(reranker.close())
+    yield Finding("reranker", "ok", card.id)
+    return card
+
+
+def _collections(
+    settings: Settings, found: list[CollectionInfo], encoder: ModelCard | None, reranker: ModelCard | None
+) -> Iterator[Finding]:
+    from boonart.manifests import check_manifest
+
     if not found:
         yield Finding("collections", "warning", "none yet", "Make one: boonart ingest SOURCE --collection NAME")
+    else:
+        yield Finding("collections", "ok", ", ".join(f"{info.name} ({info.count:,} works)" for info in found))
+    for info in found:
+        if encoder is None:
+            break
+        try:
+            check_manifest(info.manifest, encoder, reranker, collection=info.name)
+        except ModelMismatch as error:
+            yield Finding("collections", "problem", error.message, error.hint)
+    if settings.qdrant_url or not settings.collections_folder.is_dir():
         return
-    yield Finding("collections", "ok", ", ".join(found))
     folders = settings.collections_folder.iterdir()
     there = {path.name for path in folders if path.is_dir() and not path.name.startswith(".")}
-    for name in sorted(there - {item.split(" ")[0] for item in found}):
-        yield Finding(
-            "collections", "problem", f"{name} cannot be opened", "Restore it from a copy, or ingest it anew."
-        )
+    for name in sorted(there - {info.name for info in found}):
+        advice = "Restore it from a copy, or ingest it anew."
+        yield Finding("collections", "problem", f"{name} cannot be opened", advice)
 
 
 def _device(settings: Settings) -> Iterator[Finding]:
@@ -187,20 +297,30 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
 
 def _peers(settings: Settings) -> Iterator[Finding]:
-    for name, address in (
+    for name, addresses in (
         ("encoder service", settings.encoder_url),
         ("reranker service", settings.reranker_url),
         ("Qdrant", settings.qdrant_url),
     ):
-        if not address or address.startswith(":"):
-            continue
-        host, _, port = address.partition("://")[2].partition("/")[0].rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=3):
-                yield Finding(name, "ok", f"{address} answers")
-        except (OSError, ValueError) as error:
-            advice = "Start it, or correct its address."
-            yield Finding(name, "problem", f"{address} does not answer: {error}", advice)
+        # A service may be named by the addresses of all its replicas.
+        for address in (part.strip() for part in addresses.split(",")):
+            if address and not address.startswith(":"):
+                yield _peer(name, address)
+
+
+def _peer(name: str, address: str) -> Finding:
+    advice = "Start it, or correct its address."
+    try:
+        url = urlsplit(address)
+        host, port = url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
+        if not host or port is None:
+            raise ValueError("it has no host or no port")
+        with socket.create_connection((host, port), timeout=3):
+            return Finding(name, "ok", f"{address} answers")
+    except ValueError as error:
+        return Finding(name, "problem", f"{address} is no address: {error}", "It looks like grpc://HOST:PORT.")
+    except OSError as error:
+        return Finding(name, "problem", f"{address} does not answer: {error}", advice)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

@@ -1,15 +1,19 @@
 """`boonart doctor` and `boonart keys`, as commands."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from boonart.cli import app, doctor
 from boonart.errors import InvalidRequest, NotFound
+from boonart.index.edge import EdgeIndex
 from boonart.settings import Settings
+from boonart.works import Manifest
 
 run = CliRunner().invoke
 
@@ -47,6 +51,61 @@ def test_what_will_fail_is_a_problem_with_advice(monkeypatch: pytest.MonkeyPatch
     assert all(finding["advice"] for finding in findings.values() if finding["state"] == "problem")
 
 
+def test_an_old_python_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 10, 4))
+    assert (doctor._python().state, "3.11" in doctor._python().advice) == ("problem", True)
+
+
+def test_a_collection_that_other_models_made_is_a_problem(tmp_path: Path) -> None:
+    async def made() -> None:
+        index = EdgeIndex(tmp_path / "collections")
+        await index.create("old", Manifest("another-512", 512))
+        await index.close()
+
+    asyncio.run(made())
+    findings = list(doctor._parts(Settings(home=tmp_path)))
+    (wrong,) = [finding for finding in findings if finding.state == "problem"]
+    assert "another-512" in wrong.detail
+    assert "boonart reindex old" in wrong.advice
+    (reranker,) = [finding for finding in findings if finding.name == "reranker"]
+    assert reranker.state == "warning", "none fits the fake encoder"
+
+
+@pytest.mark.parametrize(
+    ("address", "states"),
+    [
+        ("grpc://127.0.0.1:{port}", ["ok"]),
+        ("grpc://127.0.0.1:{port}, grpc://127.0.0.1:1", ["ok", "problem"]),
+        ("grpc://127.0.0.1", ["problem"]),
+        ("127.0.0.1:{port}", ["problem"]),
+        ("grpc://127.0.0.1:many", ["problem"]),
+    ],
+)
+def test_each_replica_of_a_service_is_tried(tmp_path: Path, address: str, states: list[str]) -> None:
+    with socket.socket() as service:
+        service.bind(("127.0.0.1", 0))
+        service.listen()
+        url = address.format(port=service.getsockname()[1])
+        findings = list(doctor._peers(Settings(home=tmp_path, reranker_url=url)))
+    assert [finding.state for finding in findings] == states
+    assert all(finding.advice for finding in findings if finding.state == "problem")
+
+
+def test_a_port_that_a_running_boonart_has_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = Settings(home=tmp_path, port=taken.getsockname()[1])
+        monkeypatch.setattr("httpx.get", lambda *_, **__: httpx.Response(200, json={"status": "ok"}))
+        (ours,) = doctor._port(settings)
+        monkeypatch.setattr("httpx.get", lambda *_, **__: httpx.Response(200, text="<html>"))
+        (other,) = doctor._port(settings)
+        monkeypatch.setenv("BOONART_GRPC_PORT", str(settings.port))
+        (second,) = doctor._grpc_port(settings)
+    assert (ours.state, other.state, second.state) == ("ok", "warning", "warning")
+    assert "BOONART_GRPC_PORT" in second.advice
+
+
 def test_settings_that_cannot_be_used_end_the_examination(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOONART_PORT", "many")
     findings = list(doctor.examine())
@@ -58,6 +117,7 @@ def test_a_taken_port_and_a_full_disk_are_said(monkeypatch: pytest.MonkeyPatch, 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         settings = Settings(home=tmp_path, port=taken.getsockname()[1])
+        monkeypatch.setattr(doctor, "_is_boonart", lambda _: False)
         (port,) = doctor._port(settings)
     monkeypatch.setattr(doctor, "LEAST_DISK", 10**18)
     (disk,) = doctor._disk(settings)
