@@ -20,6 +20,7 @@ from rpc_support import Wire
 from boonart.encoders.fake import COLOURS
 from boonart.rpc.v1 import common_pb2, search_pb2, search_pb2_grpc
 from boonart_services.gateway.main import create_app
+from tests.e2e import compose_smoke
 from tests.support.deployment import COLLECTION, RERANKER_NAME, WORKS, Deployment
 from tests.support.service_process import ServiceProcess
 
@@ -338,6 +339,47 @@ async def test_without_qdrant_one_is_told_to_come_back(deployed: Deployment) -> 
         await asyncio.to_thread(deployed.gateway.ready)
     running.check(200, 503)
     assert all(seen.retry_after for seen in running.seen if seen.status == 503)
+
+
+def as_stack(deployed: Deployment) -> compose_smoke.Stack:
+    """The processes as `make compose-smoke` sees containers."""
+    parts = {
+        "qdrant": deployed.qdrant,
+        "encoder": deployed.encoder,
+        "reranker": deployed.reranker,
+        "gateway": deployed.gateway,
+    }
+    return compose_smoke.Stack(
+        url=deployed.gateway.http_url,
+        grpc=f"127.0.0.1:{deployed.gateway.port}",
+        token="",
+        query={"collection": COLLECTION, "text": "a red house", "limit": 5},
+        kill=lambda name: parts[name].kill(),
+        start=lambda name: parts[name].start(),
+    )
+
+
+def test_the_checks_of_a_compose_stack_hold_for_processes(
+    deployed: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compose_smoke.check(as_stack(deployed))
+    said = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("ok ") for line in said)
+    for what in ("gRPC", "the reranker is used", "the encoder is used", "Qdrant is used", "gateway is back", "order"):
+        assert any(what in line for line in said), what
+
+
+def test_the_checks_of_a_compose_stack_notice_what_does_not_happen(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = as_stack(deployed)
+    with compose_smoke.Load(stack) as load:
+        load.check("all is well", lambda seen: seen.whole, 200)
+        with pytest.raises(SystemExit, match="there were answers"):
+            load.check("nobody is there", lambda seen: seen.whole, compose_smoke.CUT)
+        monkeypatch.setattr(compose_smoke, "PATIENCE", 1.0)
+        with pytest.raises(SystemExit, match="FAILED the reranker is away"):
+            load.check("the reranker is away", compose_smoke.lacks("rerank"), 200)
 
 
 def degraded_so_far(deployed: Deployment, stage: str) -> float:
