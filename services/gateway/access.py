@@ -120,6 +120,20 @@ class Rules:
         self._per_minute = per_minute
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def admit(self, given: str, needed: KeyScope, anonymous: KeyScope | None, address: str) -> Allowance:
+        """Look at the key of a request and take the request from what its caller has left.
+
+        Raises:
+            Unauthenticated, Forbidden: as `check`.
+            RateLimited: not allowed, and too often: who tries out keys is counted by address.
+        """
+        try:
+            key = self.check(given, needed, anonymous)
+        except (Unauthenticated, Forbidden):
+            self.take(None, address).check()
+            raise
+        return self.take(key, address)
+
     def check(self, given: str, needed: KeyScope, anonymous: KeyScope | None) -> ApiKey | None:
         """The key of a request, None where there is none and none is needed.
 
@@ -182,8 +196,9 @@ class Access:
         for_people = is_admin_page(scope["path"])
         try:
             given = _given(request, basic=for_people)
-            key = self._rules.check(given, scope_of(scope["method"], scope["path"]), self._anonymous)
-            allowance = self._rules.take(key, request.client.host if request.client else "")
+            address = request.client.host if request.client else ""
+            needed = scope_of(scope["method"], scope["path"])
+            allowance = self._rules.admit(given, needed, self._anonymous, address)
             headers = allowance.headers
             allowance.check()
         except BoonArtError as error:

@@ -37,6 +37,6 @@ class GrpcAccess:
         if not given and self._has_token:
             return
         given = given or bearer(headers.get("authorization", ""))
-        key = self._rules.check(given, needed, self._anonymous)
         # "ipv4:127.0.0.1:50123" without the port, which is another one for each connection.
-        self._rules.take(key, str(context.peer()).rpartition(":")[0]).check()
+        address = str(context.peer()).rpartition(":")[0]
+        self._rules.admit(given, needed, self._anonymous, address).check()

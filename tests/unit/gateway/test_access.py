@@ -101,6 +101,20 @@ async def test_too_many_requests_are_told_when_to_come_back() -> None:
     assert health.status_code == 200
 
 
+async def test_who_tries_out_keys_is_counted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway_fakes.HOME", tmp_path)
+    parts = fake_parts("a", rate_limit=2, anonymous="none")
+    _, text = KeyFile(parts.settings.keys_file).create("reading room", Scope.SEARCH)
+    async with client_of(create_app(parts)) as client:
+        guesses = [
+            await client.post("/v1/search", json=SEARCH, headers={"X-API-Key": f"boon_{number}_guess"})
+            for number in range(3)
+        ]
+        right = await client.post("/v1/search", json=SEARCH, headers={"X-API-Key": text})
+    assert [answer.status_code for answer in guesses] == [401, 401, 429]
+    assert right.status_code == 200, "a key has an allowance of its own"
+
+
 async def test_only_listed_origins_may_call() -> None:
     app = create_app(fake_parts("a", cors_origins="https://museum.example, https://other.example"))
     async with client_of(app) as client:
