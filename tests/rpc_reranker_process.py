@@ -1,4 +1,4 @@
-"""A reranker's whole process with the fake reranker in it; `PAUSE` is how long one rerank takes, in seconds."""
+"""A reranker's whole process with the fake reranker in it; `BOONART_PAUSE` is how long one rerank takes, in seconds."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from boonart_services.reranker.settings import RerankerSettings
 
 
 def build(_settings: RerankerSettings) -> RerankerParts:
-    return RerankerParts(FakeReranker(pause=float(os.environ.get("PAUSE", "0"))), FakeEncoder().card)
+    return RerankerParts(FakeReranker(pause=float(os.environ.get("BOONART_PAUSE", "0"))), FakeEncoder().card)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ and gRPC; the same answers as embedded, and what is left when a part is killed, 
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent import futures
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +13,13 @@ import httpx
 import numpy as np
 import pytest
 from gateway_support import client_of, painting
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from rpc_support import Wire
 
 from boonart.encoders.fake import COLOURS
 from boonart.rpc.v1 import common_pb2, search_pb2, search_pb2_grpc
 from boonart_services.gateway.main import create_app
 from tests.e2e import compose_smoke
+from tests.support.collector import Collector
 from tests.support.deployment import COLLECTION, RERANKER_NAME, WORKS, Deployment
 from tests.support.service_process import ServiceProcess
 
@@ -33,27 +32,6 @@ BACK_WITHIN = 5.0
 PATIENCE = 90.0
 TOLERANCE = 1e-3
 PICTURE = painting(COLOURS["green"])
-
-
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Takes spans as an OpenTelemetry collector does."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[str, str, str]] = []
-        self._server = grpc.server(futures.ThreadPoolExecutor(2))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
-        self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
-
-    def Export(self, request, context):  # type: ignore[no-untyped-def]
-        for resource in request.resource_spans:
-            names = {item.key: item.value.string_value for item in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                self.spans += [(names["service.name"], span.name, span.trace_id.hex()) for span in scope.spans]
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    def stop(self) -> None:
-        self._server.stop(0).wait()
 
 
 @pytest.fixture(scope="module")

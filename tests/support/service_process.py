@@ -30,7 +30,7 @@ class ServiceProcess:
 
     Attributes:
         arguments: of Python, such as `ENCODER`.
-        environment: settings by name without `BOONART_`, and other variables that are written in full.
+        environment: settings by name without `BOONART_`.
         folder: where it runs and its log lies.
         port: of its gRPC server.
         http_port: of a gateway's REST interface.
