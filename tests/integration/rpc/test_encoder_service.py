@@ -297,6 +297,26 @@ async def test_a_server_that_loads_is_not_serving_and_says_so() -> None:
     assert [loading.status, serving.status, whole.status] == [kind.NOT_SERVING, kind.SERVING, kind.SERVING]
 
 
+async def test_a_stop_is_said_first_and_calls_are_taken_until_balancers_have_seen_it() -> None:
+    kind = health_pb2.HealthCheckResponse
+    settings = serving_settings(drain_delay=1.0)
+    async with batching(FakeEncoder()) as encoder, encoder_server(encoder, settings=settings) as server:
+        client = RemoteEncoder(server.url)
+        await client.refresh()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            seen = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert (await seen.read()).status == kind.SERVING
+            stopping = asyncio.create_task(server.server.stop())
+            assert (await seen.read()).status == kind.NOT_SERVING
+            assert not stopping.done()
+            assert len(await client.encode_texts(["cow"])) == 1
+            seen.cancel()
+        await stopping
+        with pytest.raises(Unavailable):
+            await client.encode_texts(["cow"])
+        await client.close()
+
+
 async def test_reflection_names_the_services() -> None:
     async with encoder_server(None) as server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
