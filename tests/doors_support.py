@@ -111,9 +111,14 @@ def without_times(body: dict[str, Any]) -> dict[str, Any]:
 def reason(error: grpc.aio.AioRpcError) -> str:
     """The code of an error, as `google.rpc.ErrorInfo` carries it."""
     info = error_details_pb2.ErrorInfo()
-    metadata: Any = error.trailing_metadata()
-    assert status_pb2.Status.FromString(dict(metadata)[DETAILS_KEY]).details[0].Unpack(info)
+    assert status_of(error).details[0].Unpack(info)
     return info.reason
+
+
+def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """An error with its details."""
+    metadata: Any = error.trailing_metadata()
+    return status_pb2.Status.FromString(dict(metadata)[DETAILS_KEY])
 
 
 async def ended(call: Any) -> None:
@@ -131,15 +136,21 @@ class Refusal(NamedTuple):
     Attributes:
         reason: the code of the problem, the same as over REST.
         detail: what is wrong, in words.
+        field: where in the request, or "".
     """
 
     status: grpc.StatusCode
     reason: str
     detail: str
+    field: str
 
 
 async def refusal(call: Any) -> Refusal:
     """How a call is refused, which it must be."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await ended(call)
-    return Refusal(caught.value.code(), reason(caught.value), str(caught.value.details()))
+    fields = error_details_pb2.BadRequest()
+    for detail in status_of(caught.value).details:
+        detail.Unpack(fields)
+    field = fields.field_violations[0].field if fields.field_violations else ""
+    return Refusal(caught.value.code(), reason(caught.value), str(caught.value.details()), field)

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from boonart.encoders.pictures import PictureBudget, decode
-from boonart.errors import InvalidRequest, WorkNotFound
+from boonart.errors import BoonArtError, InvalidRequest, WorkNotFound
 from boonart.keys import Scope
 from boonart.ports import THUMBNAIL_HEIGHTS
 from boonart.rpc import search_mapping
@@ -58,7 +58,11 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         pictured = any(asked.WhichOneof("query") == "picture" for asked in (request, *request.parts))
         # A picture waits for its turn, as over REST: decoding one takes a processor and memory.
         query = await self._here.pictures.in_turn(read) if pictured else read()
-        page = await search_page(self._here, query, request.cursor)
+        try:
+            page = await search_page(self._here, query, request.cursor)
+        except BoonArtError as error:
+            error.field = _as_in_the_message(error.field)
+            raise
         return search_mapping.to_search_response(page.answer, collection=page.collection, next_cursor=page.next_cursor)
 
     async def GetWork(self, request: search_pb2.GetWorkRequest, context: GrpcContext) -> search_pb2.GetWorkResponse:
@@ -209,6 +213,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 for point, item in listed
             ]
         )
+
+
+def _as_in_the_message(field: str) -> str:
+    """The name that the messages give to a field of `works.Query`."""
+    first, dot, rest = field.partition(".")
+    return {"query": "parts", "filter": "where"}.get(first, first) + dot + rest
 
 
 class Door:

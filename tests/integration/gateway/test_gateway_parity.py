@@ -153,6 +153,44 @@ async def test_the_same_mistake_has_the_same_error(doors: Doors, name: str) -> N
     assert (by_rpc.status, by_rpc.reason) == (code, by_rest.json()["code"])
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer", "message", "field"),
+    [
+        (
+            {"query": [{"text": "x"}, {"like": "none"}]},
+            "/query/1/like",
+            Search(parts=[Part(text="x"), Part(work_id="none")]),
+            "parts.1.work_id",
+        ),
+        (
+            {"query": [{"text": "x", "weight": 0}]},
+            "/query/0/weight",
+            Search(parts=[Part(text="x", weight=0.0)]),
+            "parts.0.weight",
+        ),
+        ({"like": "none"}, "/like", Search(work_id="none"), "work_id"),
+        (
+            {"text": "x", "collections": [COLLECTION, "nowhere"]},
+            "/collections/1",
+            Search(text="x", collections=[COLLECTION, "nowhere"]),
+            "collections.1",
+        ),
+        (
+            {"text": "x", "filter": {"eq": {"field": "nothing", "value": "x"}}},
+            "/filter/eq/field",
+            Search(text="x", where=equals("nothing", "x")),
+            "where.nothing",
+        ),
+    ],
+)
+async def test_each_door_names_a_field_as_its_requests_do(
+    doors: Doors, body: dict[str, Any], pointer: str, message: search_pb2.SearchRequest, field: str
+) -> None:
+    by_rest = (await doors.rest.post("/v1/search", json=body)).json()
+    assert [fault["pointer"] for fault in by_rest["errors"]] == [pointer]
+    assert (await refusal(doors.rpc.Search(message))).field == field
+
+
 async def test_pages_may_change_doors(doors: Doors) -> None:
     whole = as_json(await doors.rpc.Search(Search(text="a red square")))["hits"]
     first = (await doors.rest.post("/v1/search", json={"text": "a red square", "limit": 3})).json()
