@@ -13,6 +13,7 @@ import typer
 from boonart.cli import (
     bench,
     bench_rerank,
+    config,
     doctor,
     evaluate,
     explain,
@@ -51,6 +52,7 @@ sample.register(app)
 explain.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 table2.register(paper.app)
