@@ -218,7 +218,8 @@ class SearchServiceServicer:
 
     def FollowJob(self, request, context):
         """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
-        what is remembered gets one event "resync".
+        what is remembered gets one event "resync". Servers renew their connections every few minutes: a stream that ends
+        with UNAVAILABLE or DEADLINE_EXCEEDED is followed on with `after`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

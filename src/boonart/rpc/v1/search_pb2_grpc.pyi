@@ -66,7 +66,8 @@ class SearchServiceStub:
     """Stop a job. Works that are stored stay; a job that is over stays as it is."""
     FollowJob: _grpc.UnaryStreamMultiCallable[_search_pb2.FollowJobRequest, _search_pb2.FollowJobResponse]
     """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
-    what is remembered gets one event "resync".
+    what is remembered gets one event "resync". Servers renew their connections every few minutes: a stream that ends
+    with UNAVAILABLE or DEADLINE_EXCEEDED is followed on with `after`.
     """
     GetFacets: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetFacetsRequest, _search_pb2.GetFacetsResponse]
     """The values of fields, with how many of the works that a filter lets pass hold each, without a query."""
@@ -114,7 +115,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Stop a job. Works that are stored stay; a job that is over stays as it is."""
     FollowJob: _aio.UnaryStreamMultiCallable[_search_pb2.FollowJobRequest, _search_pb2.FollowJobResponse]  # type: ignore[assignment]
     """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
-    what is remembered gets one event "resync".
+    what is remembered gets one event "resync". Servers renew their connections every few minutes: a stream that ends
+    with UNAVAILABLE or DEADLINE_EXCEEDED is followed on with `after`.
     """
     GetFacets: _aio.UnaryUnaryMultiCallable[_search_pb2.GetFacetsRequest, _search_pb2.GetFacetsResponse]  # type: ignore[assignment]
     """The values of fields, with how many of the works that a filter lets pass hold each, without a query."""
@@ -237,7 +239,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_pb2.FollowJobResponse], _abc.AsyncIterator[_search_pb2.FollowJobResponse]]:
         """A job's events as they happen, until it is over. Whoever leaves stops nothing; whoever comes back too late for
-        what is remembered gets one event "resync".
+        what is remembered gets one event "resync". Servers renew their connections every few minutes: a stream that ends
+        with UNAVAILABLE or DEADLINE_EXCEEDED is followed on with `after`.
         """
 
     @_abc_1.abstractmethod
