@@ -172,10 +172,18 @@ class AsyncClient:
                 are read as they are needed, so there may be any number.
             wait: False gives each job as it begins, for `follow_job`.
         """
+        path = f"/v1/collections/{quote(collection, safe='')}/works"
         for batch in protocol.batches(works):
-            path = f"/v1/collections/{quote(collection, safe='')}/works"
-            done: dict[str, Any] = await self._request("POST", path, json={"works": batch, "wait": wait}, timeout=None)
-            yield done
+            waiting = [batch]
+            while waiting:
+                part = waiting.pop(0)
+                response = await self._send("POST", path, json={"works": part, "wait": wait}, timeout=None)
+                if response.status_code == protocol.TOO_LARGE and len(part) > 1:
+                    # This server takes less at once than most do.
+                    waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+                    continue
+                job: dict[str, Any] = protocol.read(response)
+                yield job
 
     async def jobs(self) -> list[dict[str, Any]]:
         """The jobs that the server remembers, the newest first."""

@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 
-from boonart.errors import BoonArtError, InvalidQuery, Unavailable, make_error
+from boonart.errors import BoonArtError, InvalidQuery, InvalidRequest, NotFound, Unavailable, make_error
 
 TIMEOUT = 30.0
 """Seconds that one try may take."""
 RETRIED = {429, 502, 503, 504}
 """Answers after which the same request may succeed."""
+TOO_LARGE = 413
+"""The answer to a body that is larger than this server takes."""
 LONGEST_WAIT = 30.0
 UPSERT_BYTES = 16 * 1024 * 1024
 """Pictures that go into one request when many works are stored."""
@@ -133,13 +135,17 @@ def read(response: httpx.Response) -> Any:
 def _error(response: httpx.Response, body: Any) -> BoonArtError:
     faults = body.get("errors") or [{}]
     after = response.headers.get("retry-after", "")
-    return make_error(
+    error = make_error(
         body["code"],
         body["detail"],
         hint="Give the client another key: api_key=..." if response.status_code in {401, 403} else "",
         field=faults[0].get("pointer", ""),
         retry_after=float(after) if after.isdigit() else 0.0,
     )
+    if type(error) is BoonArtError and response.is_client_error:
+        # A code that this version does not know, or one of HTTP itself, such as a body that is too large.
+        return NotFound(error.message) if response.status_code == 404 else InvalidRequest(error.message)
+    return error
 
 
 def unreachable(base_url: str, error: Exception) -> Unavailable:

@@ -10,7 +10,15 @@ import pytest
 
 import boonart
 from boonart.client import Client
-from boonart.errors import Forbidden, Overloaded, Unauthenticated, Unavailable
+from boonart.errors import (
+    BoonArtError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 def answering(*responses: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
@@ -62,6 +70,33 @@ def test_what_changes_things_by_being_repeated_is_asked_once() -> None:
     with pytest.raises(Unavailable):
         Client(transport=transport).create_collection("x")
     assert len(seen) == 1
+
+
+def test_works_are_sent_in_smaller_parts_where_the_server_takes_less() -> None:
+    sent: list[list[str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ids = [work["id"] for work in json.loads(request.content)["works"]]
+        if len(ids) > 2:
+            return httpx.Response(413, json={"code": "body-too-large", "detail": "The body has more than 1 MB."})
+        sent.append(ids)
+        return httpx.Response(200, json={"state": "succeeded"})
+
+    works = [{"id": str(number), "image": b"x"} for number in range(5)]
+    jobs = list(Client(transport=httpx.MockTransport(answer)).upsert("c", works))
+    assert sent == [["0", "1"], ["2"], ["3", "4"]]
+    assert len(jobs) == 3
+    never = httpx.MockTransport(lambda _: httpx.Response(413, json={"code": "body-too-large", "detail": "Too much."}))
+    with pytest.raises(InvalidRequest, match="Too much"):
+        list(Client(transport=never).upsert("c", works))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, InvalidRequest), (404, NotFound), (500, BoonArtError)])
+def test_a_code_that_is_not_known_has_the_kind_of_its_status(status: int, kind: type[BoonArtError]) -> None:
+    transport, _ = answering(httpx.Response(status, json={"code": "of-a-newer-server", "detail": "What is wrong."}))
+    with pytest.raises(kind, match="What is wrong") as caught:
+        Client(transport=transport).collection("x")
+    assert type(caught.value) is kind
 
 
 def test_a_missing_key_and_another_server_are_said() -> None:
