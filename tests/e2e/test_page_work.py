@@ -160,7 +160,7 @@ def test_the_view_is_accessible_and_fits(visit: Visit) -> None:
     visit.page.locator(".detail summary").click()
     assert axe_violations(visit.page) == []
     assert not visit.scrolls_sideways()
-    for selector in (".about h1", ".facts dt", ".maker .date", ".source", ".alike .who"):
+    for selector in (".named h1", ".facts dt", ".maker .date", ".source", ".alike .who"):
         assert contrast(visit.page, selector) >= 4.5, selector
 
 

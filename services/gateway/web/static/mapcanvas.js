@@ -242,17 +242,23 @@ export class MapCanvas {
 
   drawPictures(ground) {
     const side = this.picturesSide;
-    for (const [point, image] of this.pictures) {
+    // What is marked lies on top; a veil over the others keeps them from showing through each other.
+    const marked = ([point]) => this.isMarked.has(point);
+    const pictures = [...this.pictures].sort((one, other) => marked(one) - marked(other));
+    for (const [point, image] of pictures) {
       if (!image.naturalWidth) continue;
       const { x, y } = this.onScreen(this.points.x[point], this.points.y[point]);
       const by = side / Math.max(image.naturalWidth, image.naturalHeight);
       const [width, height] = [image.naturalWidth * by, image.naturalHeight * by];
-      this.pen.globalAlpha = this.isMarked.size && !this.isMarked.has(point) ? 0.4 : 1;
+      const place = [x - width / 2, y - height / 2, width, height];
       this.pen.fillStyle = ground;
-      this.pen.fillRect(x - width / 2 - 1.5, y - height / 2 - 1.5, width + 3, height + 3);
-      this.pen.drawImage(image, x - width / 2, y - height / 2, width, height);
+      this.pen.fillRect(place[0] - 1.5, place[1] - 1.5, width + 3, height + 3);
+      this.pen.drawImage(image, ...place);
+      if (!this.isMarked.size || this.isMarked.has(point)) continue;
+      this.pen.globalAlpha = 0.5;
+      this.pen.fillRect(...place);
+      this.pen.globalAlpha = 1;
     }
-    this.pen.globalAlpha = 1;
   }
 
   drawMarks(radius, accent) {
