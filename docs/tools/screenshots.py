@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -26,11 +27,10 @@ from boonart.sample.gallery import committed_gallery
 
 IMAGES = Path(__file__).parents[1] / "images"
 COLLECTION = "sample"
-WORK = "/work?id=sample-010&collection=sample&from=%2F%3Fq%3Da%2Bman%2Bwith%2Ba%2Bdog"
-MOST_BYTES = 250_000
+WORK = "/work?id=sample-001&collection=sample&from=%2F%3Fq%3Da%2Bcow%2Bin%2Bthe%2Broom"
 SIZES = {"desk": (1366, 900), "phone": (390, 844)}
-SCHEMES = ("light", "dark")
-_COLOURS = (256, 160, 96, 64)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_QUALITY = 82
 
 
 def _with_picture(words: str = "") -> Callable[[Page], None]:
@@ -48,8 +48,19 @@ def _open_first_chip(page: Page) -> None:
     page.locator(".chip summary").first.click()
 
 
+def _open_filters(page: Page) -> None:
+    """They stand open where there is room."""
+    if (summary := page.locator(".facets > summary")).is_visible():
+        summary.click()
+
+
 def _choose_a_word(page: Page) -> None:
-    page.locator(".matched .word").last.click()
+    page.locator(".matched .word", has_text="cow").click()
+
+
+def _ask_why(page: Page) -> None:
+    page.locator(".ask-why").first.click()
+    page.locator(".why").wait_for()
 
 
 def _open_detail(page: Page) -> None:
@@ -59,40 +70,57 @@ def _open_detail(page: Page) -> None:
 def _wait_for_the_map(page: Page) -> None:
     """It is made when it is first looked at."""
     page.locator(".map canvas").wait_for(timeout=300_000)
-    page.locator(".map canvas").focus()
 
 
 def _into_the_map(page: Page) -> None:
+    """To the first work that is marked; the drawing has 1,000 units a side."""
     _wait_for_the_map(page)
-    for _ in range(3):
-        page.locator(".map canvas").press("+")
-    page.wait_for_timeout(1_500)
+    mark = page.locator(".map .mark").first
+    x, y = (float(str(mark.get_attribute(name))) / 1000 for name in ("cx", "cy"))
+    page.goto(f"{page.url}&x={x:.3f}&y={y:.3f}&side=0.3")
+    _wait_for_the_map(page)
 
 
 @dataclass(frozen=True)
 class View:
-    """A view of the page: what its picture is called, its address, and what is done there before it is taken."""
+    """A view of the page.
+
+    Attributes:
+        name: what its picture is called.
+        first: what is done there before it is taken.
+        top: selector of what stands at the upper edge then; "" for the page's beginning.
+    """
 
     name: str
     address: str
     first: Callable[[Page], None] | None = None
+    top: str = ""
+
+    def prepare(self, page: Page) -> None:
+        """Bring the page to where it is taken."""
+        if self.first is not None:
+            self.first(page)
+        page.evaluate("top => top ? document.querySelector(top).scrollIntoView() : scrollTo(0, 0)", self.top)
+        page.wait_for_load_state("networkidle")
 
 
 VIEWS = (
     View("start", "/"),
-    View("results", "/?q=a+man+with+a+dog"),
+    View("results", "/?q=a+cow+in+the+room"),
     View("parts", "/?q=a+horse+by+the+sea&q=a+boat&q=rain&w=1,2,-0.5", _open_first_chip),
-    View("filters", "/?q=a+dog&f=artist:Tobias+Merrowe"),
+    View("filters", "/?q=a+cow&f=artist:Tobias+Merrowe", _open_filters),
     View("descriptions", "/", _with_picture()),
     View("picture-and-words", "/", _with_picture("in the rain")),
     View("german", "/?q=a+cow&lang=de"),
     View("right-to-left", "/?q=a+cow&lang=ar-XB"),
     View("work", WORK, _choose_a_word),
-    View("detail", WORK, _open_detail),
+    View("detail", WORK, _open_detail, ".frame"),
+    View("why", "/?q=a+cow+in+the+room", _ask_why),
     View("compare", "/compare?q=a+dog+to+the+left+of+a+man&a=none&b=default"),
     View("map", "/map", _wait_for_the_map),
-    View("map-closer", "/map?q=a+boat", _into_the_map),
+    View("map-closer", "/map?q=a+cow+in+the+room", _into_the_map),
     View("manage", "/admin"),
+    View("away", "/away"),
 )
 
 
@@ -109,21 +137,10 @@ def gallery(home: Path) -> Iterator[str]:
         yield url
 
 
-def small(png: bytes) -> bytes:
-    """The picture in as few colours as make it small enough, and as many as that leaves."""
-    with Image.open(io.BytesIO(png)) as opened:
-        picture = opened.convert("RGB")
-    data = png
-    for scale in (1.0, 0.8, 0.65):
-        size = (round(picture.width * scale), round(picture.height * scale))
-        scaled = picture.resize(size, Image.Resampling.LANCZOS) if scale < 1 else picture
-        for colours in _COLOURS:
-            stream = io.BytesIO()
-            scaled.quantize(colours, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
-            data = stream.getvalue()
-            if len(data) <= MOST_BYTES:
-                return data
-    return data
+def save(png: bytes, path: Path) -> None:
+    """As WebP, in which paintings keep their colours in a third of the room."""
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(path, "WEBP", quality=_QUALITY, method=6)
 
 
 def take(url: str, chromium: str, only: list[str]) -> None:
@@ -149,11 +166,8 @@ def take(url: str, chromium: str, only: list[str]) -> None:
                     context.set_default_timeout(120_000)
                     page = context.new_page()
                     page.goto(url + view.address)
-                    if view.first is not None:
-                        view.first(page)
-                    page.wait_for_load_state("networkidle")
-                    file = IMAGES / f"{view.name}-{device}-{scheme}.png"
-                    file.write_bytes(small(page.screenshot()))
+                    view.prepare(page)
+                    save(page.screenshot(), IMAGES / f"{view.name}-{device}-{scheme}.webp")
                     context.close()
         browser.close()
 
