@@ -83,7 +83,9 @@ class Load(AbstractContextManager["Load"]):
             thread.join()
 
     def _ask(self) -> None:
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        # A connection that has been idle is not used again: the gateway may be closing it just then.
+        limits = httpx.Limits(keepalive_expiry=1.0)
+        with httpx.Client(timeout=60, trust_env=False, limits=limits) as client:
             while not self.ended.is_set():
                 self.seen.append(ask(self.stack, client))
                 if self.seen[-1].status != 200:

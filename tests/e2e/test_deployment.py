@@ -242,7 +242,8 @@ def whole(seen: Seen) -> bool:
 
 @asynccontextmanager
 async def load(gateway: ServiceProcess) -> AsyncIterator[Load]:
-    limits = httpx.Limits(max_connections=2 * IN_FLIGHT)
+    # A connection that has been idle is not used again: the gateway may be closing it just then.
+    limits = httpx.Limits(max_connections=2 * IN_FLIGHT, keepalive_expiry=1.0)
     async with (
         httpx.AsyncClient(base_url=gateway.http_url, timeout=60, trust_env=False, limits=limits) as client,
         Load(client) as running,

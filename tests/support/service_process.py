@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.qdrant_process import free_port
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 """A few seconds on an idle machine; a busy one must not fail a test."""
 ENCODER = ["-m", "boonart_services.encoder"]
 RERANKER = ["-m", "boonart_services.reranker"]
