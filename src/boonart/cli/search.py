@@ -21,14 +21,16 @@ from boonart.errors import (
     BoonArtError,
     CollectionNotFound,
     ConfigurationError,
+    Forbidden,
     IndexLocked,
     InvalidFilter,
     InvalidQuery,
+    Unauthenticated,
 )
 from boonart.works import FacetScope, Mode, Picture, Query, QueryPart, Ranker, Target
 
 if TYPE_CHECKING:
-    from boonart.client import Client
+    from boonart.client import Client, Page
     from boonart.settings import Settings
 
 MOST_PICTURES = 12
@@ -57,7 +59,7 @@ class Asked:
             given["collection"] = self.collections[0]
         elif self.collections:
             given["collections"] = list(self.collections)
-        if len(self.parts) == 1 and set(self.parts[0]) & {"text", "image", "like"} == set(self.parts[0]):
+        if len(self.parts) == 1 and self.parts[0].keys() <= {"text", "image", "like"}:
             return {**given, **self.parts[0]}
         return {**given, "query": list(self.parts)}
 
@@ -151,7 +153,7 @@ def search(
     _refuse_nonsense(asked)
     how = Pictures.OFF if as_json else protocol(pictures, sys.stdout, os.environ)
     with _client(asked, server, api_key) as client:
-        page = client.search(**asked.arguments())
+        page = _answered(client, asked)
         if how is not Pictures.OFF:
             # As many as stand in the table's first lines: no terminal is wide enough for more.
             files = [_thumbnail(client, hit) for hit in page.raw["hits"][:MOST_PICTURES]]
@@ -252,6 +254,14 @@ def _client(asked: Asked, server: str, api_key: str) -> Client:
             f"This installation cannot search by itself: {error.name} is not installed.",
             hint="pip install 'boonart[encoder,embedded,gateway]', or name a server with --server.",
         ) from error
+
+
+def _answered(client: Client, asked: Asked) -> Page:
+    try:
+        return client.search(**asked.arguments())
+    except (Unauthenticated, Forbidden) as error:
+        error.hint = "Put a key for it into BOONART_API_KEY; `boonart keys create NAME` makes one where it runs."
+        raise
 
 
 async def _owner(settings: Settings, names: Sequence[str]) -> str:
