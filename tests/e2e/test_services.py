@@ -161,7 +161,8 @@ async def test_a_stop_lets_the_calls_under_way_finish(start: Start) -> None:
 
 async def test_concurrent_processes_share_forward_passes(start: Start) -> None:
     metrics = free_port()
-    encoder = start(ENCODER, METRICS_PORT=str(metrics))
+    # Each further probe would be counted too.
+    encoder = start(ENCODER, METRICS_PORT=str(metrics), PROBE_INTERVAL="600")
     await asyncio.to_thread(encoder.ready)
     client = RemoteEncoder(encoder.url)
     for _ in range(4):
