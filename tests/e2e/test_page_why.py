@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from gateway_support import painting
-from page_support import MARKS, PHONE, Visit, contrast, page_gateway
+from page_support import MARKS, PHONE, Visit, axe_violations, contrast, page_gateway
 
 from boonart.encoders.fake import COLOURS
 
@@ -180,3 +180,18 @@ def test_its_text_stands_out(visit: Visit) -> None:
     ask_why(visit)
     for selector in (".reading h1", ".of", ".hint", ".word", ":checked + .word", ".options summary", ".close"):
         assert contrast(visit.page, selector) >= 4.5, selector
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [{}, {"color_scheme": "dark"}, {"viewport": PHONE, "has_touch": True, "is_mobile": True}],
+    indirect=True,
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_nothing(visit: Visit) -> None:
+    visit.open(QUERY)
+    address = visit.page.get_by_role("link", name="Why it matched (Red <square>)").get_attribute("href")
+    ask_why(visit)
+    assert axe_violations(visit.page) == [], "over the results"
+    visit.open(str(address))
+    assert axe_violations(visit.page) == [], "as a page"

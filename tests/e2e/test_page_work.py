@@ -191,6 +191,12 @@ def test_two_rankers_stand_side_by_side(visit: Visit) -> None:
     for place, (mark, change) in enumerate(zip(ranks[1], changes, strict=True)):
         moved = ranks[0].index(mark) - place
         assert change.startswith(f"▲ {moved}" if moved > 0 else f"▼ {-moved}" if moved else "="), (mark, change)
-    if visit.page.context.browser and visit.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches"):
-        assert axe_violations(visit.page) == []
     assert not visit.scrolls_sideways()
+
+
+@pytest.mark.parametrize("visit", [{}, {"color_scheme": "dark"}, FINGER], indirect=True)
+def test_a_comparison_and_what_goes_wrong_are_accessible(visit: Visit) -> None:
+    for path in ("/compare?q=red", "/compare?q=red&collection=no&lang=de", "/map?collection=no", "/work?id=no"):
+        visit.open(path)
+        assert axe_violations(visit.page) == [], path
+        assert not visit.scrolls_sideways(), path
