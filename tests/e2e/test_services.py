@@ -165,6 +165,7 @@ async def test_concurrent_processes_share_forward_passes(start: Start) -> None:
     encoder = start(ENCODER, METRICS_PORT=str(metrics), PROBE_INTERVAL="600")
     await asyncio.to_thread(encoder.ready)
     client = RemoteEncoder(encoder.url)
+    await asyncio.to_thread(client.connect)
     for _ in range(4):
         await asyncio.gather(*(client.encode_texts(["red cow " * 50]) for _ in range(64)))
     await client.close()
