@@ -134,7 +134,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.34,
         options=StepOptions(false_texts=False),
     )
-    return VitrTraining((joint, published), querybank=1024, colours=5.0)
+    return VitrTraining((joint, published), querybank=1536, colours=5.0)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from boonart.works import Float32Array
 def with_querybank(network: RelationNetwork, sets: Sequence[PairFeatures], size: int, seed: int) -> RelationNetwork:
     """The network with a querybank of `size` texts and as many pictures of the training sets, or itself for 0.
 
-    One half is of photographs, the other of scenes with twins, where there are both: by whichever is missing,
+    Two thirds are of photographs, the rest of scenes with twins, where there are both: by whichever is missing,
     its own hubs would go unseen.
     """
     if not size:
@@ -26,7 +26,7 @@ def with_querybank(network: RelationNetwork, sets: Sequence[PairFeatures], size:
     scenes = [features for features in sets if bool((features.twins >= 0).any())]
     photographs = [features for features in sets if bool((features.twins < 0).all())]
     kinds = [kind for kind in (photographs, scenes) if kind]
-    shares = [size] if len(kinds) == 1 else [size // 2, size - size // 2]
+    shares = [size] if len(kinds) == 1 else [size - size // 3, size // 3]
     texts = [
         _drawn(rng, [features.text_globals[features.true_texts] for features in kind], share)
         for kind, share in zip(kinds, shares, strict=True)

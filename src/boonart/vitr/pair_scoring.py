@@ -21,9 +21,6 @@ from boonart.vitr.model import RelationNetwork, reason
 from boonart.vitr.role import SUMMARY_SIZE, RoleHead, inner_products
 from boonart.works import ImageEmbedding, Ranker, TextEmbedding, WordMap
 
-FEWEST_WORDS = 3
-"""Words that a text query must have for its role score to count: one or two relate nothing to each other, and the head
-has learned from sentences alone."""
 DEPTH = 50
 """Candidates that the role-aware head judges."""
 _HAIR = 1e-4
@@ -117,9 +114,9 @@ class PairScorer:
             summary[1:] = self._network.role.summarise(tokens.unsqueeze(0))[0]
         return summary
 
-    def takes_all(self, query: Query, ranker: Ranker, count: int) -> bool:
+    def takes_all(self, ranker: Ranker, count: int) -> bool:
         """Whether so many candidates are done block by block, none chosen among all."""
-        return not self._judges(query, ranker) or self._depth is None or count <= self._depth
+        return ranker is not Ranker.ROLE or self._depth is None or count <= self._depth
 
     @torch.inference_mode()
     def score(
@@ -170,7 +167,6 @@ class PairScorer:
             parts["role"] = torch.zeros_like(parts["grounding"])
             parts[DISTINCTNESS] = -gathered.summaries[:, 0]
         maps = self._maps(query, ranker, pairs, gathered) if explain else None
-        judge = judge if self._judges(query, ranker) else None
         return _Block(gathered.found, parts, judge, nobody, maps)
 
     def _ground(
@@ -209,10 +205,6 @@ class PairScorer:
             )
             for block, score in zip(blocks, scores, strict=True)
         ]
-
-    def _judges(self, query: Query, ranker: Ranker) -> bool:
-        short = isinstance(query, TextEmbedding) and len(query.tokens) < FEWEST_WORDS
-        return ranker is Ranker.ROLE and not short
 
     def _popularity(self, side: str, vector: Tensor) -> Tensor:
         """How near a global vector (D,) of one side lies to training queries of the other; 0 without a querybank."""

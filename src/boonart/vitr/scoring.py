@@ -225,7 +225,7 @@ class VitrReranker:
         fetched: Mapping[FeatureKey, Features],
     ) -> list[RerankScore]:
         blocks = self._blocks(request, keys, fetched)
-        takes_all = self._scorer.takes_all(request.query, ranker, len(keys))
+        takes_all = self._scorer.takes_all(ranker, len(keys))
         room = self._room if takes_all or len(blocks) == 1 else None
         gathered = (
             self._bank.gather([keys[row] for row in block], [hashes[row] for row in block], fetched, room=room)

@@ -26,13 +26,13 @@ def scenes(tmp_path):
     return encode_training_set(SquareEncoder(), "scenes", twins([("green", "white")]), tmp_path)
 
 
-def test_half_is_of_photographs_and_half_of_scenes(photographs, scenes):
-    network = with_querybank(RelationNetwork(SIZES), [photographs, scenes], 8, seed=0)
+def test_two_thirds_are_of_photographs_and_one_of_scenes(photographs, scenes):
+    network = with_querybank(RelationNetwork(SIZES), [photographs, scenes], 9, seed=0)
     bank = network.querybank
-    assert network.config.querybank == 8
+    assert network.config.querybank == 9
     for vectors in (bank.texts, bank.pictures):
         red, green = vectors[:, 0] > 0.1, vectors[:, 1] > 0.1
-        assert (red.sum(), green.sum()) == (4, 4)
+        assert (red.sum(), green.sum()) == (6, 3)
         assert not (red & green).any()
 
 

@@ -72,17 +72,6 @@ async def test_best_first(rng, ranker):
     assert len(set(scores)) == 5
 
 
-async def test_one_or_two_words_have_no_role_score(rng):
-    ranks, _, texts = await gallery(FakeSource(), rng)
-    scores = [await ranks.rerank(request(texts[words - 1], ranker=Ranker.ROLE)) for words in (2, 3)]
-    network, mixture = ranks._network, ranks._mixtures.of(Ranker.ROLE, Direction.TEXT_TO_IMAGE)
-    assert mixture.weights["role"]
-    torch.nn.init.constant_(network.role.score.bias, 100.0)
-    again = [await ranks.rerank(request(texts[words - 1], ranker=Ranker.ROLE)) for words in (2, 3)]
-    assert [s.score for s in again[0]] == [s.score for s in scores[0]]
-    assert again[1][0].score > scores[1][0].score + 1
-
-
 async def test_warm_queries_fetch_nothing(rng):
     source = FakeSource()
     ranks, _, texts = await gallery(source, rng)
