@@ -13,6 +13,8 @@ from boonart_services.gateway.schemas import CollectionBody, PictureBody, WorkId
 COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 MOST_WORKS = 1_000
 """Works that one request may bring; larger collections come in several, or by `boonart ingest`."""
+MOST_DELETED = 10_000
+"""Works that one request may delete."""
 
 LongText = Annotated[Encodable, Field(max_length=100_000)]
 ShortText = Annotated[Encodable, Field(max_length=4_000)]
@@ -65,7 +67,7 @@ class UpsertRequest(Body):
 class DeleteWorksRequest(Body):
     """Works to be deleted."""
 
-    ids: list[Annotated[WorkId, Field(min_length=1)]] = Field(min_length=1, max_length=10_000)
+    ids: list[Annotated[WorkId, Field(min_length=1)]] = Field(min_length=1, max_length=MOST_DELETED)
 
 
 class DeletedResponse(BaseModel):
@@ -115,6 +117,26 @@ class JobsResponse(BaseModel):
     """All jobs that are remembered, the newest first."""
 
     jobs: list[JobBody]
+
+
+class LimitsResponse(BaseModel):
+    """How much this server takes at once."""
+
+    text_characters: int = Field(description="Longest text of a query.")
+    query_parts: int = Field(description="Most parts of a query.")
+    collections: int = Field(description="Most collections of one search.")
+    facets: int = Field(description="Most fields whose values one request counts.")
+    hits: int = Field(description="Most hits of a search, over all its pages.")
+    candidates: int = Field(description="Most works that are handed to the reranker.")
+    filter_depth: int = Field(description="Most levels of a filter.")
+    picture_bytes: int = Field(description="Largest picture file.")
+    request_bytes: int = Field(description="Largest request as a whole.")
+    upsert_works: int = Field(description="Most works that one request stores.")
+    delete_works: int = Field(description="Most works that one request deletes.")
+    map_points: int = Field(description="Most points of a map whose works one request names.")
+    running_jobs: int = Field(description="Most jobs that run at once.")
+    requests_per_minute: int = Field(description="Of each key and each address; 0 for any number.")
+    request_seconds: float = Field(description="Within which a search is answered.")
 
 
 class MapWork(BaseModel):

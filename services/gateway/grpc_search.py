@@ -20,6 +20,7 @@ from boonart.rpc.v1 import search_pb2, search_pb2_grpc
 from boonart_services.gateway import grpc_jobs, holdings
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
+from boonart_services.gateway.limits import limits
 from boonart_services.gateway.mapped import map_of, works_of_tag
 from boonart_services.gateway.searching import facets_of, search_page
 
@@ -213,6 +214,16 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 for point, item in listed
             ]
         )
+
+    async def GetLimits(
+        self, request: search_pb2.GetLimitsRequest, context: GrpcContext
+    ) -> search_pb2.GetLimitsResponse:
+        """How much this server takes at once."""
+        self._admit(context, Scope.SEARCH)
+        settings = self._here.wired().settings
+        # A condition in the innermost group is a level of its own.
+        found = limits(settings, request_bytes=settings.max_message_bytes, filter_depth=search_mapping.MAX_DEPTH + 1)
+        return search_pb2.GetLimitsResponse(**found.model_dump())
 
 
 def _as_in_the_message(field: str) -> str:

@@ -24,6 +24,7 @@ from boonart_services.gateway.access import Access, Rules, anonymous_scope, chec
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
 from boonart_services.gateway.grpc_search import Door
+from boonart_services.gateway.limits import body_bytes
 from boonart_services.gateway.middleware import Guard
 from boonart_services.gateway.observed import Observed
 from boonart_services.gateway.routes import (
@@ -33,6 +34,7 @@ from boonart_services.gateway.routes import (
     facets,
     health,
     jobs,
+    limits,
     page,
     search,
     why,
@@ -74,8 +76,8 @@ def create_app(
         ConfigurationError: a certificate or token file that cannot be read.
     """
     here = Context(parts)
-    limits = parts.settings if parts is not None else settings or Settings()
-    rules = Rules(KeyFile(limits.keys_file), limits.rate_limit)
+    given = parts.settings if parts is not None else settings or Settings()
+    rules = Rules(KeyFile(given.keys_file), given.rate_limit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +86,7 @@ def create_app(
         if start is not None:
             access = None
             if serving is not None:
-                alone = anonymous_scope(limits, serving.grpc_host)
+                alone = anonymous_scope(given, serving.grpc_host)
                 access = GrpcAccess(rules, alone, has_token=serving.token_file is not None)
             living = asyncio.create_task(_live(here, app.state, start, serving, access, stopping, on_ready, on_failure))
         yield
@@ -104,13 +106,26 @@ def create_app(
     app.state.door = None
     here.metrics.watch("ready", "1 after a real query has succeeded.", lambda: float(here.ready))
     problems.install(app)
-    for part in (health, search, facets, works, collections, jobs, page, why, work_page, compare, map_page, admin):
+    for part in (
+        health,
+        search,
+        facets,
+        works,
+        collections,
+        jobs,
+        limits,
+        page,
+        why,
+        work_page,
+        compare,
+        map_page,
+        admin,
+    ):
         app.include_router(part.router)
     app.include_router(map_page.api)
     page.install(app)
-    # A picture in base64 is a third larger than the file, and the other fields need something too.
-    app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(limits))
-    if origins := [origin.strip() for origin in limits.cors_origins.split(",") if origin.strip()]:
+    app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(given))
+    if origins := [origin.strip() for origin in given.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -127,7 +142,7 @@ def create_app(
         )
     # Pages, answers and scripts shrink to a fifth; pictures are left as they are.
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
-    app.add_middleware(Guard, most=limits.max_picture_bytes * 3 // 2)
+    app.add_middleware(Guard, most=body_bytes(given))
     app.add_middleware(Observed, metrics=here.metrics)
     openapi.install(app)
     return app

@@ -153,6 +153,11 @@ class AsyncClient:
         found: dict[str, Any] = await self._request("GET", f"/v1/collections/{quote(name, safe='')}")
         return found
 
+    async def limits(self) -> dict[str, int | float]:
+        """How much the server takes at once; see `Client.limits`."""
+        found: dict[str, int | float] = await self._request("GET", "/v1/limits")
+        return found
+
     async def create_collection(self, name: str) -> dict[str, Any]:
         """Make an empty collection."""
         made: dict[str, Any] = await self._request("POST", "/v1/collections", json={"name": name}, again=False)

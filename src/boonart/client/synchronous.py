@@ -150,6 +150,11 @@ class Client:
         found: dict[str, Any] = self._request("GET", f"/v1/collections/{quote(name, safe='')}")
         return found
 
+    def limits(self) -> dict[str, int | float]:
+        """How much the server takes at once, by name: `text_characters`, `upsert_works`, `request_bytes`, ..."""
+        found: dict[str, int | float] = self._request("GET", "/v1/limits")
+        return found
+
     def create_collection(self, name: str) -> dict[str, Any]:
         """Make an empty collection."""
         made: dict[str, Any] = self._request("POST", "/v1/collections", json={"name": name}, again=False)

@@ -149,3 +149,11 @@ async def test_errors_are_the_servers_own(client: Any) -> None:
     for nothing in ({}, {"text": "x", "like": "y"}):
         with pytest.raises(InvalidQuery):
             await client.search(**nothing)
+
+
+async def test_the_limits_are_those_that_are_kept_to(client: Any) -> None:
+    limits = await client.limits()
+    assert limits["text_characters"] == 2_000
+    await client.search("x" * int(limits["text_characters"]), limit=1)
+    with pytest.raises(InvalidQuery):
+        await client.search("x" * int(limits["text_characters"] + 1), limit=1)

@@ -317,7 +317,7 @@ async def test_an_unknown_job_is_said_also_where_it_would_be_followed(doors: Doo
 
 NEEDED = {
     **dict.fromkeys(("Search", "GetWork", "GetPicture", "ListCollections", "GetCollection"), KeyScope.SEARCH),
-    **dict.fromkeys(("GetFacets", "GetMap", "GetMapWorks"), KeyScope.SEARCH),
+    **dict.fromkeys(("GetFacets", "GetMap", "GetMapWorks", "GetLimits"), KeyScope.SEARCH),
     **dict.fromkeys(("UpsertWorks", "DeleteWorks", "ListJobs", "GetJob", "CancelJob", "FollowJob"), KeyScope.WRITE),
     **dict.fromkeys(("CreateCollection", "DeleteCollection"), KeyScope.ADMIN),
 }

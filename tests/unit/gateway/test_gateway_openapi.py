@@ -31,6 +31,7 @@ OPERATIONS = {
     "follow_job": ("get", "/v1/jobs/{job_id}/events"),
     "get_facets": ("get", "/v1/facets"),
     "get_similar": ("get", "/v1/works/{work_id}/similar"),
+    "get_limits": ("get", "/v1/limits"),
     "health": ("get", "/healthz"),
     "ready": ("get", "/readyz"),
 }

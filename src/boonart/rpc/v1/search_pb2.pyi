@@ -1864,3 +1864,94 @@ class MapWork(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MapWork: _TypeAlias = MapWork  # noqa: Y015
+
+@_typing.final
+class GetLimitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLimitsRequest: _TypeAlias = GetLimitsRequest  # noqa: Y015
+
+@_typing.final
+class GetLimitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_CHARACTERS_FIELD_NUMBER: _builtins.int
+    QUERY_PARTS_FIELD_NUMBER: _builtins.int
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    FILTER_DEPTH_FIELD_NUMBER: _builtins.int
+    PICTURE_BYTES_FIELD_NUMBER: _builtins.int
+    REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    UPSERT_WORKS_FIELD_NUMBER: _builtins.int
+    DELETE_WORKS_FIELD_NUMBER: _builtins.int
+    MAP_POINTS_FIELD_NUMBER: _builtins.int
+    RUNNING_JOBS_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    REQUEST_SECONDS_FIELD_NUMBER: _builtins.int
+    text_characters: _builtins.int
+    """Longest text of a query."""
+    query_parts: _builtins.int
+    """Most parts of a query."""
+    collections: _builtins.int
+    """Most collections of one search."""
+    facets: _builtins.int
+    """Most fields whose values one request counts."""
+    hits: _builtins.int
+    """Most hits of a search, over all its pages."""
+    candidates: _builtins.int
+    """Most works that are handed to the reranker."""
+    filter_depth: _builtins.int
+    """Most levels of a filter."""
+    picture_bytes: _builtins.int
+    """Largest picture file."""
+    request_bytes: _builtins.int
+    """Largest request as a whole."""
+    upsert_works: _builtins.int
+    """Most works that one request stores."""
+    delete_works: _builtins.int
+    """Most works that one request deletes."""
+    map_points: _builtins.int
+    """Most points of a map whose works one request names."""
+    running_jobs: _builtins.int
+    """Most jobs that run at once."""
+    requests_per_minute: _builtins.int
+    """Of each key and each address; 0 for any number."""
+    request_seconds: _builtins.float
+    """Within which a search is answered."""
+    def __init__(
+        self,
+        *,
+        text_characters: _builtins.int = ...,
+        query_parts: _builtins.int = ...,
+        collections: _builtins.int = ...,
+        facets: _builtins.int = ...,
+        hits: _builtins.int = ...,
+        candidates: _builtins.int = ...,
+        filter_depth: _builtins.int = ...,
+        picture_bytes: _builtins.int = ...,
+        request_bytes: _builtins.int = ...,
+        upsert_works: _builtins.int = ...,
+        delete_works: _builtins.int = ...,
+        map_points: _builtins.int = ...,
+        running_jobs: _builtins.int = ...,
+        requests_per_minute: _builtins.int = ...,
+        request_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "collections", b"collections", "delete_works", b"delete_works", "facets", b"facets", "filter_depth", b"filter_depth", "hits", b"hits", "map_points", b"map_points", "picture_bytes", b"picture_bytes", "query_parts", b"query_parts", "request_bytes", b"request_bytes", "request_seconds", b"request_seconds", "requests_per_minute", b"requests_per_minute", "running_jobs", b"running_jobs", "text_characters", b"text_characters", "upsert_works", b"upsert_works"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLimitsResponse: _TypeAlias = GetLimitsResponse  # noqa: Y015

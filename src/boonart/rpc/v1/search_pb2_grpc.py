@@ -121,6 +121,11 @@ class SearchServiceStub:
                 request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.SerializeToString,
                 response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.FromString,
                 _registered_method=True)
+        self.GetLimits = channel.unary_unary(
+                '/boonart.v1.SearchService/GetLimits',
+                request_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsRequest.SerializeToString,
+                response_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -247,6 +252,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLimits(self, request, context):
+        """How much this server takes at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -329,6 +341,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.GetMapWorks,
                     request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.FromString,
                     response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.SerializeToString,
+            ),
+            'GetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLimits,
+                    request_deserializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsRequest.FromString,
+                    response_serializer=boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -769,6 +786,33 @@ class SearchService:
             '/boonart.v1.SearchService/GetMapWorks',
             boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksRequest.SerializeToString,
             boonart_dot_rpc_dot_v1_dot_search__pb2.GetMapWorksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/boonart.v1.SearchService/GetLimits',
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsRequest.SerializeToString,
+            boonart_dot_rpc_dot_v1_dot_search__pb2.GetLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,8 @@ class SearchServiceStub:
     """
     GetMapWorks: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetMapWorksRequest, _search_pb2.GetMapWorksResponse]
     """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
+    GetLimits: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetLimitsRequest, _search_pb2.GetLimitsResponse]
+    """How much this server takes at once."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -126,6 +128,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
     GetMapWorks: _aio.UnaryUnaryMultiCallable[_search_pb2.GetMapWorksRequest, _search_pb2.GetMapWorksResponse]  # type: ignore[assignment]
     """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
+    GetLimits: _aio.UnaryUnaryMultiCallable[_search_pb2.GetLimitsRequest, _search_pb2.GetLimitsResponse]  # type: ignore[assignment]
+    """How much this server takes at once."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors: INVALID_ARGUMENT (BadRequest names the field), NOT_FOUND, ALREADY_EXISTS, RESOURCE_EXHAUSTED and UNAVAILABLE
@@ -268,5 +272,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.GetMapWorksResponse, _abc.Awaitable[_search_pb2.GetMapWorksResponse]]:
         """The works at points of a map; those that are there no longer are left out. NOT_FOUND where the map has changed."""
+
+    @_abc_1.abstractmethod
+    def GetLimits(
+        self,
+        request: _search_pb2.GetLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.GetLimitsResponse, _abc.Awaitable[_search_pb2.GetLimitsResponse]]:
+        """How much this server takes at once."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
