@@ -64,15 +64,20 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = (), headed: bool = False
+) -> None:
     """Rows for people as a table; where the output is no terminal, a line each with tabs between the values.
 
     Args:
         right: columns whose values stand at the right, as numbers do.
+        headed: name the columns in the first line there too, since the values alone do not say what they are.
     """
     cleaned = [[_cell(value) for value in row] for row in rows]
     if not out.is_terminal:
         stream = sys.stderr if out.stderr else sys.stdout
+        if headed:
+            stream.write("\t".join(columns) + "\n")
         stream.writelines("\t".join(row) + "\n" for row in cleaned)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -138,7 +143,7 @@ def print_by_ranker(title: str, figures: Mapping[str, float], rankers: Sequence[
     cells = [
         [what, *(f"{values[name]:.1f}" if name in values else "–" for name in rankers)] for what, values in rows.items()
     ]
-    print_table(["percent", *rankers], cells, right=rankers)
+    print_table(["percent", *rankers], cells, right=rankers, headed=True)
     for name, value in others.items():
         out.print(f"{name}: {value:,.6g}")
 

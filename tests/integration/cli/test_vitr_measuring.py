@@ -226,4 +226,4 @@ def test_relations_of_the_sample_gallery(capsys):
     run("evaluate", "relations", "--split", "dev", "--json", "r.json")
     found = figures("r.json")
     assert {f"relations.{name}.group" for name in ("global", "late", "vitr", "default")} <= set(found)
-    assert "global" in capsys.readouterr().out
+    assert "percent\tglobal\tlate\tvitr\tdefault\n" in capsys.readouterr().out
