@@ -90,6 +90,11 @@ def answer_json(
     }
     if answer.facets:
         body["facets"] = facets_json(answer.facets)
+    if answer.total is not None:
+        body["total"] = {"value": answer.total.value, "relation": answer.total.relation}
+    body["warnings"] = [{"field": notice.field, "message": notice.message} for notice in answer.warnings]
+    if answer.index_generation:
+        body["index_generation"] = answer.index_generation
     if next_cursor:
         body["next_cursor"] = next_cursor
     return body

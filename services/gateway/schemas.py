@@ -230,6 +230,20 @@ class FacetsResponse(BaseModel):
     facets: dict[str, list[FacetCountBody]]
 
 
+class TotalBody(BaseModel):
+    """How many works a query finds, also beyond the last page."""
+
+    value: int
+    relation: Literal["eq", "gte"] = Field(description='"eq": these and no more; "gte": at least these.')
+
+
+class WarningBody(BaseModel):
+    """An option that had no effect on the answer."""
+
+    field: str = Field(description="The option's name.")
+    message: str = Field(description="Why it had none.")
+
+
 class SearchResponse(BaseModel):
     """The hits of a query and how they came about."""
 
@@ -243,6 +257,13 @@ class SearchResponse(BaseModel):
     stages: dict[str, float] = Field(description="Milliseconds by stage.")
     degraded: dict[str, str] = Field(description="Stages that were left out, with the reason.")
     models: dict[str, str]
+    total: TotalBody | None = None
+    warnings: list[WarningBody] = Field(
+        default_factory=list, description="Options that had no effect, with the reason."
+    )
+    index_generation: int | None = Field(
+        default=None, description="`version` of the collection that was searched; left out for several."
+    )
 
 
 class CollectionBody(BaseModel):

@@ -399,6 +399,31 @@ class FacetCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """How many works a query finds.
+
+    Attributes:
+        exact: these and no more; otherwise at least these.
+    """
+
+    value: int
+    exact: bool = True
+
+    @property
+    def relation(self) -> str:
+        """The same in a word: "eq" or "gte"."""
+        return "eq" if self.exact else "gte"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An option of a query that had no effect on its answer, and why."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The hits of a query and how they came about.
 
@@ -407,6 +432,9 @@ class Answer:
         degraded: stages that were left out ("rerank", "encode"), each with its reason.
         stages: milliseconds by stage ("encode", "candidates", "rerank").
         ranker: the ranker that put the hits in order.
+        total: how many works the query finds, None where nothing says.
+        warnings: options that had no effect.
+        index_generation: version of the collection that was searched; 0 for several.
     """
 
     hits: tuple[Hit, ...]
@@ -416,6 +444,9 @@ class Answer:
     degraded: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     facets: Mapping[str, tuple[FacetCount, ...]] = field(default_factory=dict)
+    total: Total | None = None
+    warnings: tuple[Notice, ...] = ()
+    index_generation: int = 0
 
 
 # --- what is stored --------------------------------------------------------------------------------------

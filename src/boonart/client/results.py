@@ -69,6 +69,10 @@ class Page(Sequence[FoundWork]):
         next_cursor: for the next page, or "" on the last one.
         facets: counted values by field, most first.
         degraded: stages that were left out, with the reason.
+        total: how many works the query finds, also beyond the last page, or None where the server does not say.
+        total_is_exact: these and no more; otherwise at least these.
+        warnings: options that had no effect, with the reason.
+        index_generation: version of the collection that was searched; 0 for several.
         raw: the answer as the server sent it.
     """
 
@@ -79,6 +83,10 @@ class Page(Sequence[FoundWork]):
     next_cursor: str = ""
     facets: Mapping[str, tuple[tuple[str | int | bool, int], ...]] = field(default_factory=dict)
     degraded: Mapping[str, str] = field(default_factory=dict)
+    total: int | None = None
+    total_is_exact: bool = False
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    index_generation: int = 0
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -129,6 +137,10 @@ def to_page(body: Mapping[str, Any], base_url: str) -> Page:
         next_cursor=body.get("next_cursor", ""),
         facets=to_facets(body.get("facets", {})),
         degraded=body["degraded"],
+        total=body.get("total", {}).get("value"),
+        total_is_exact=body.get("total", {}).get("relation") == "eq",
+        warnings={warning["field"]: warning["message"] for warning in body.get("warnings", ())},
+        index_generation=body.get("index_generation", 0),
         raw=body,
     )
 

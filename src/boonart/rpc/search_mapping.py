@@ -21,6 +21,7 @@ from boonart.works import (
     Manifest,
     Mode,
     Not,
+    Notice,
     OneOf,
     Or,
     Picture,
@@ -29,6 +30,7 @@ from boonart.works import (
     Range,
     StoredPicture,
     Target,
+    Total,
     Words,
     Work,
 )
@@ -386,6 +388,9 @@ def to_search_response(answer: Answer, *, collection: str = "", next_cursor: str
         facets=to_facets(answer.facets),
         next_cursor=next_cursor,
         collection=collection,
+        total=_to_total(answer.total) if answer.total is not None else None,
+        warnings=[search_pb2.Warning(field=notice.field, message=notice.message) for notice in answer.warnings],
+        index_generation=answer.index_generation,
     )
 
 
@@ -406,7 +411,20 @@ def from_search_response(message: search_pb2.SearchResponse) -> Answer:
         degraded=dict(message.degraded),
         models=dict(message.models),
         facets=from_facets(message.facets),
+        total=_from_total(message.total) if message.HasField("total") else None,
+        warnings=tuple(Notice(notice.field, notice.message) for notice in message.warnings),
+        index_generation=message.index_generation,
     )
+
+
+def _to_total(total: Total) -> search_pb2.Total:
+    relation = search_pb2.TOTAL_RELATION_EXACT if total.exact else search_pb2.TOTAL_RELATION_AT_LEAST
+    return search_pb2.Total(value=total.value, relation=relation)
+
+
+def _from_total(message: search_pb2.Total) -> Total:
+    # A relation that this version does not know promises nothing more than "at least".
+    return Total(message.value, message.relation == search_pb2.TOTAL_RELATION_EXACT)
 
 
 def to_facets(facets: Mapping[str, Sequence[FacetCount]]) -> list[search_pb2.Facet]:

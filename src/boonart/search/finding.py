@@ -29,11 +29,15 @@ class Found:
     Attributes:
         scores: what the order comes from, by point id, where it is not the candidates' own score.
         matched_by: what found each of them, by point id.
+        complete: there are no more than these.
+        by_words: by their words alone.
     """
 
     candidates: list[Candidate]
     scores: Mapping[str, float] = field(default_factory=dict)
     matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    complete: bool = False
+    by_words: bool = False
 
 
 def fuse(vector: Sequence[Candidate], keyword: Sequence[Candidate], keyword_weight: float) -> Found:
@@ -65,6 +69,7 @@ def by_keyword(candidates: Sequence[Candidate]) -> Found:
         [without_score(candidate) for candidate in candidates],
         {candidate.point_id: candidate.score for candidate in candidates},
         {candidate.point_id: ("keyword",) for candidate in candidates},
+        by_words=True,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from boonart.search.finding import Found
-from boonart.works import Answer, Candidate, FacetCount, Float32Array, Hit, Query, RerankScore
+from boonart.works import Answer, Candidate, FacetCount, Float32Array, Hit, Query, RerankScore, Total
 
 FACET_VALUES = 20
 """Values that a facet lists, most works first."""
@@ -136,7 +137,23 @@ def merge(query: Query, answers: Sequence[Answer]) -> Answer:
         degraded=degraded,
         models=max((answer.models for answer in answers), key=len),
         facets={name: ranked(counts.items()) for name, counts in facets.items()},
+        total=_in_all(query, answers, hits),
+        warnings=tuple(dict.fromkeys(notice for answer in answers for notice in answer.warnings)),
     )
+
+
+def _in_all(query: Query, answers: Sequence[Answer], hits: Sequence[Hit]) -> Total | None:
+    """The totals of several collections together."""
+    totals = [answer.total for answer in answers if answer.total is not None]
+    if len(totals) < len(answers):
+        return None
+    if query.per_artist:
+        # An artist's share holds for all collections together, so only those at hand are known.
+        complete = all(
+            total.exact and total.value == len(answer.hits) for total, answer in zip(totals, answers, strict=True)
+        )
+        return Total(len(cut(replace(query, limit=sys.maxsize), hits)), complete)
+    return Total(sum(total.value for total in totals), all(total.exact for total in totals))
 
 
 def ranked(counts: Iterable[tuple[str | int | bool, int]], most: int = FACET_VALUES) -> tuple[FacetCount, ...]:

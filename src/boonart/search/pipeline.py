@@ -25,12 +25,13 @@ from boonart.errors import (
     WorkNotFound,
 )
 from boonart.manifests import check_manifest
-from boonart.ports import Encoder, Reranker, RerankRequest, WorkIndex
+from boonart.ports import CollectionInfo, Encoder, Reranker, RerankRequest, WorkIndex
 from boonart.search.combining import Part, rerank_parts
 from boonart.search.facets import count_facets
 from boonart.search.finding import FUSED, Found, by_keyword, by_vector, fuse, holds_phrases, named_exactly, with_cosines
 from boonart.search.ordering import ALL_VALUES, FACET_VALUES, cut, merge, to_hits, vary
 from boonart.search.queries import Wording, check, naming, parts_of, positive_text, vector_name
+from boonart.search.totals import count_all, without_effect
 from boonart.works import (
     Answer,
     Candidate,
@@ -146,7 +147,7 @@ class Search:
 
     async def _run_one(self, query: Query, target: Target, facet_values: int = FACET_VALUES) -> Answer:
         stages = Stages()
-        has_features, degraded = await self._check_models(query.collection)
+        info, has_features, degraded = await self._check_models(query.collection)
         embedded: _Embedded | None = None
         if query.mode is not Mode.KEYWORD:
             try:
@@ -203,6 +204,9 @@ class Search:
             degraded=degraded,
             models=models,
             facets=facets,
+            total=await count_all(self._index, query, target, info, found, hits),
+            warnings=without_effect(query, ranker),
+            index_generation=info.version,
         )
 
     async def explain(self, query: Query, work_id: str) -> Hit:
@@ -218,7 +222,7 @@ class Search:
         """
         query = replace(query, explain=True, min_relevance=0.0, limit=1, candidates=1)
         target = check(query)
-        has_features, degraded = await self._check_models(query.collection)
+        _, has_features, degraded = await self._check_models(query.collection)
         if degraded:
             raise Unavailable(degraded["rerank"])
         candidates = await self._index.get(query.collection, [work_id])
@@ -252,16 +256,17 @@ class Search:
             return {"rerank": self._no_reranker}
         return _only_if_named(query, f"there is no reranker, so that {query.rerank} cannot be had")
 
-    async def _check_models(self, collection: str) -> tuple[bool, Mapping[str, str]]:
+    async def _check_models(self, collection: str) -> tuple[CollectionInfo, bool, Mapping[str, str]]:
         """Refuse a collection that other models made.
 
         Returns:
-            Whether it holds this reranker's features, and what is degraded where the reranker is not to be had.
+            The collection, whether it holds this reranker's features, and what is degraded where the reranker is not to
+            be had.
 
         Raises:
             ModelMismatch: with the command that mends it.
         """
-        manifest = (await self._index.describe(collection)).manifest
+        info = await self._index.describe(collection)
         reranker: ModelCard | None = None
         degraded: Mapping[str, str] = {}
         if self._reranker is not None:
@@ -270,8 +275,8 @@ class Search:
             except Unavailable as error:
                 # A remote one that has not been reached since this process started.
                 degraded = {"rerank": error.message}
-        check_manifest(manifest, self._encoder.card, reranker, collection=collection)
-        return reranker is not None and bool(manifest.reranker_id), degraded
+        check_manifest(info.manifest, self._encoder.card, reranker, collection=collection)
+        return info, reranker is not None and bool(info.manifest.reranker_id), degraded
 
     async def _embed(self, query: Query) -> _Embedded:
         """The query as one direction.
@@ -329,12 +334,14 @@ class Search:
             # More than asked for, because a work is its own nearest neighbour and is then left out.
             wanted = max(query.limit, query.candidates) + len(given)
             near = await self._near(query, target, embedded, wanted, query.where)
-            return by_vector([candidate for candidate in near if candidate.work.id not in given]), []
+            found = by_vector([candidate for candidate in near if candidate.work.id not in given])
+            return replace(found, complete=len(near) < wanted), []
         if query.mode is Mode.VECTOR:
             # The encoder is away, and nobody asked for keywords: no more is promised than an answer.
             text = positive_text(query)
             worded = await self._index.search_keywords(query.collection, text, limit=query.limit, where=query.where)
-            return by_keyword([candidate for candidate in worded if candidate.work.id not in given]), []
+            found = by_keyword([candidate for candidate in worded if candidate.work.id not in given])
+            return replace(found, complete=len(worded) < query.limit), []
         wording = Wording.of(positive_text(query))
         where = wording.where(query.where)
         window = max(FUSED, query.candidates)
@@ -347,12 +354,12 @@ class Search:
         size = (await self._index.describe(query.collection)).manifest.global_size
         exact = await named_exactly(self._index, query.collection, size, wording.text, query.where, keyword)
         if embedded is None:
-            return by_keyword(keyword), exact
+            return replace(by_keyword(keyword), complete=len(worded) < window), exact
         near = await self._near(query, target, embedded, window, where)
-        near = [
+        kept = [
             candidate for candidate in near if candidate.work.id not in given and holds_phrases(candidate.work, wording)
         ]
-        return fuse(near, keyword, query.keyword_weight), exact
+        return replace(fuse(kept, keyword, query.keyword_weight), complete=max(len(near), len(worded)) < window), exact
 
     async def _near(
         self, query: Query, target: Target, embedded: _Embedded, limit: int, where: Filter | None

@@ -157,3 +157,9 @@ async def test_the_limits_are_those_that_are_kept_to(client: Any) -> None:
     await client.search("x" * int(limits["text_characters"]), limit=1)
     with pytest.raises(InvalidQuery):
         await client.search("x" * int(limits["text_characters"] + 1), limit=1)
+
+
+async def test_a_page_says_how_many_works_there_are(client: Any) -> None:
+    page = await client.search("square", limit=2, keyword_weight=2.0)
+    assert (page.total, page.total_is_exact, page.index_generation) == (8, True, 1)
+    assert list(page.warnings) == ["keyword_weight"]

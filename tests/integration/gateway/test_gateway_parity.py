@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from doors_support import (
+    BY_ADA,
     TREE,
     TREE_MESSAGE,
     Doors,
@@ -86,6 +87,20 @@ SEARCHES: dict[str, tuple[dict[str, Any], search_pb2.SearchRequest]] = {
     "several collections": (
         {"text": "red", "collections": [COLLECTION, "other"], "limit": 3},
         Search(text="red", collections=[COLLECTION, "other"], limit=3),
+    ),
+    "options without effect": (
+        {"text": "red", "keyword_weight": 2.0, "rerank": "none", "explain": True, "facet_scope": "candidates"},
+        Search(
+            text="red",
+            keyword_weight=2.0,
+            rerank=common_pb2.RANKER_NONE,
+            explain=True,
+            facet_scope=search_pb2.FACET_SCOPE_CANDIDATES,
+        ),
+    ),
+    "a total of more than was looked at": (
+        {"text": "red", "limit": 1, "candidates": 1, "filter": BY_ADA},
+        Search(text="red", limit=1, candidates=1, where=equals("artist", "Ada Grey")),
     ),
     "a collection by name": ({"text": "red", "collection": "other"}, Search(text="red", collection="other")),
 }

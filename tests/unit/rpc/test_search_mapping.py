@@ -21,12 +21,14 @@ from boonart.works import (
     Manifest,
     Mode,
     Not,
+    Notice,
     Picture,
     Query,
     QueryPart,
     Ranker,
     StoredPicture,
     Target,
+    Total,
     Words,
     Work,
 )
@@ -172,3 +174,16 @@ def test_an_answer_carries_what_found_it_and_its_facets() -> None:
     facets = {"artist": (FacetCount("Ada", 3),), "framed": (FacetCount(True, 1),), "century": (FacetCount(1800, 2),)}
     answer = Answer((hit,), Target.WORKS, Ranker.NONE, {}, facets=facets)
     assert same(mapping.from_search_response(wired(mapping.to_search_response(answer))), answer)
+
+
+@pytest.mark.parametrize("total", [None, Total(0), Total(7), Total(2**40, exact=False)])
+def test_an_answer_carries_its_total_and_its_warnings(total: Total | None) -> None:
+    warnings = (Notice("explain", "Nothing was compared."),)
+    answer = Answer((), Target.WORKS, Ranker.NONE, {}, total=total, warnings=warnings, index_generation=3)
+    assert same(mapping.from_search_response(wired(mapping.to_search_response(answer))), answer)
+
+
+def test_a_relation_of_a_newer_version_promises_no_more_than_at_least() -> None:
+    message = mapping.to_search_response(Answer((), Target.WORKS, Ranker.NONE, {}, total=Total(7)))
+    message.total.relation = 99  # type: ignore[assignment]
+    assert mapping.from_search_response(message).total == Total(7, exact=False)

@@ -58,6 +58,7 @@ class FakeIndex:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self.asked: list[dict[str, object]] = []
+        self.counted: list[object] = []
 
     async def describe(self, collection: str, *, version: int | None = None) -> CollectionInfo:
         return CollectionInfo(collection, 1, len(IDS), self.manifest)
@@ -85,6 +86,10 @@ class FakeIndex:
     ) -> list[tuple[str | int | bool, int]]:
         counts = [(f"{collection} {number}", 10) for number in range(24)]
         return [*counts, ("rare in each", 6)][:limit]
+
+    async def count(self, collection: str, where: object = None) -> int:
+        self.counted.append(where)
+        return 37
 
     async def search_keywords(self, collection: str, text: str, *, limit: int, where: object = None) -> list[Candidate]:
         self.asked.append({"words": text, "limit": limit, "where": where})

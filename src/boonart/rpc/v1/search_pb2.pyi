@@ -97,6 +97,28 @@ FACET_SCOPE_CANDIDATES: FacetScope.ValueType  # 2
 """The candidates of the query."""
 Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
 
+class _TotalRelation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TotalRelationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TotalRelation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOTAL_RELATION_UNSPECIFIED: _TotalRelation.ValueType  # 0
+    TOTAL_RELATION_EXACT: _TotalRelation.ValueType  # 1
+    """These and no more."""
+    TOTAL_RELATION_AT_LEAST: _TotalRelation.ValueType  # 2
+    """These or more."""
+
+class TotalRelation(_TotalRelation, metaclass=_TotalRelationEnumTypeWrapper):
+    """Whether a total is all there is."""
+
+TOTAL_RELATION_UNSPECIFIED: TotalRelation.ValueType  # 0
+TOTAL_RELATION_EXACT: TotalRelation.ValueType  # 1
+"""These and no more."""
+TOTAL_RELATION_AT_LEAST: TotalRelation.ValueType  # 2
+"""These or more."""
+Global___TotalRelation: _TypeAlias = TotalRelation  # noqa: Y015
+
 class _Rendition:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -811,6 +833,54 @@ class Facet(_message.Message):
 Global___Facet: _TypeAlias = Facet  # noqa: Y015
 
 @_typing.final
+class Total(_message.Message):
+    """How many works a query finds, also beyond the last page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    RELATION_FIELD_NUMBER: _builtins.int
+    value: _builtins.int
+    relation: Global___TotalRelation.ValueType
+    def __init__(
+        self,
+        *,
+        value: _builtins.int = ...,
+        relation: Global___TotalRelation.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relation", b"relation", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Total: _TypeAlias = Total  # noqa: Y015
+
+@_typing.final
+class Warning(_message.Message):
+    """An option that had no effect on the answer, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    message: _builtins.str
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
+@_typing.final
 class SearchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -883,6 +953,9 @@ class SearchResponse(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    INDEX_GENERATION_FIELD_NUMBER: _builtins.int
     target: Global___Target.ValueType
     """What was searched."""
     ranker: _common_pb2.Ranker.ValueType
@@ -891,6 +964,8 @@ class SearchResponse(_message.Message):
     """For the next page; empty on the last one."""
     collection: _builtins.str
     """What was searched; empty for several."""
+    index_generation: _builtins.int
+    """`version` of the collection that was searched; 0 for several."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
     @_builtins.property
@@ -907,6 +982,10 @@ class SearchResponse(_message.Message):
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]: ...
+    @_builtins.property
+    def total(self) -> Global___Total: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
     def __init__(
         self,
         *,
@@ -919,10 +998,13 @@ class SearchResponse(_message.Message):
         facets: _abc.Iterable[Global___Facet] | None = ...,
         next_cursor: _builtins.str = ...,
         collection: _builtins.str = ...,
+        total: Global___Total | None = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+        index_generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "degraded", b"degraded", "facets", b"facets", "hits", b"hits", "models", b"models", "next_cursor", b"next_cursor", "ranker", b"ranker", "stages", b"stages", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "degraded", b"degraded", "facets", b"facets", "hits", b"hits", "index_generation", b"index_generation", "models", b"models", "next_cursor", b"next_cursor", "ranker", b"ranker", "stages", b"stages", "target", b"target", "total", b"total", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
