@@ -54,6 +54,10 @@ class WorkRecord(Body):
     extra: dict[ShortText, bool | Whole | Number | Text] = Field(
         default_factory=dict, max_length=256, description="Further fields that can be filtered on."
     )
+    if_version: Annotated[Encodable, Field(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="Store it only where the stored work has this `version`, or, with `none`, where there is none yet.",
+    )
     image: str = Field(description="The picture file in base64.", json_schema_extra={"contentEncoding": "base64"})
 
 

@@ -63,6 +63,7 @@ class Context:
     _proven: bool = False
     _left_out: Mapping[str, str] = field(default_factory=dict)
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: dict[str, asyncio.Lock] = field(default_factory=dict)
     _listed: list[CollectionInfo] = field(default_factory=list)
     _listed_at: float = float("-inf")
 
@@ -75,6 +76,10 @@ class Context:
         if self.parts is None:
             raise Unavailable("The models are being loaded.", hint="Try again in a few seconds.", retry_after=2.0)
         return self.parts
+
+    def turn(self, collection: str) -> asyncio.Lock:
+        """Held while works are put into a collection."""
+        return self._turns.setdefault(collection, asyncio.Lock())
 
     async def collections(self) -> list[CollectionInfo]:
         """All collections, as they were at most `LISTED_SECONDS` ago: the index reads the disk to tell."""

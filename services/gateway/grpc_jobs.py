@@ -24,6 +24,9 @@ STATES = {
     State.CANCELLED: search_pb2.JOB_STATE_CANCELLED,
 }
 
+OWN = {"image", "subjects", "extra", "if_version"}
+"""Fields of a record over REST that have another form here."""
+
 
 def records(messages: Sequence[search_pb2.WorkRecord]) -> list[SourceRecord]:
     """Works to be stored, held to the same bounds as over REST.
@@ -47,14 +50,22 @@ def _record(message: search_pb2.WorkRecord, number: int) -> SourceRecord:
         return message.picture
 
     work = search_mapping.from_work(message.work)
-    given: dict[str, Any] = {
-        name: getattr(work, name) for name in WorkRecord.model_fields if name not in {"image", "subjects", "extra"}
-    }
+    given: dict[str, Any] = {name: getattr(work, name) for name in WorkRecord.model_fields if name not in OWN}
+    try:
+        if message.HasField("if_version"):
+            WorkRecord(id="-", image="", if_version=message.if_version)
+    except ValidationError as error:
+        raise _invalid(error, f"works.{number}") from error
     try:
         checked = WorkRecord(**given, subjects=list(work.subjects), extra=dict(work.extra), image="")
     except ValidationError as error:
         raise _invalid(error, f"works.{number}.work") from error
     return holdings.source_record(checked, f"works[{number}]", read_picture)
+
+
+def expected_version(message: search_pb2.WorkRecord) -> str | None:
+    """The version that a stored work must have to be replaced, or None for any."""
+    return message.if_version if message.HasField("if_version") else None
 
 
 def work_ids(ids: Sequence[str]) -> list[str]:

@@ -71,7 +71,9 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._admit(context, Scope.SEARCH)
         found = await self._here.work(await self._here.collection(request.collection), request.work_id)
         return search_pb2.GetWorkResponse(
-            work=search_mapping.to_work(found.work), picture=search_mapping.to_stored_picture(found.picture)
+            work=search_mapping.to_work(found.work),
+            picture=search_mapping.to_stored_picture(found.picture),
+            version=found.content_hash,
         )
 
     async def GetPicture(
@@ -137,7 +139,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Add works or replace those of the same id."""
         self._admit(context, Scope.WRITE)
         wait = request.wait if request.HasField("wait") else True
-        job = await holdings.upsert(self._here, request.collection, grpc_jobs.records(request.works), wait=wait)
+        records = grpc_jobs.records(request.works)
+        given = ((item.work.id, grpc_jobs.expected_version(item)) for item in request.works)
+        expected = holdings.expected_versions(given)
+        job = await holdings.upsert(self._here, request.collection, records, expected, wait=wait)
         return search_pb2.UpsertWorksResponse(job=grpc_jobs.to_job(job.snapshot()))
 
     async def DeleteWorks(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from boonart.bootstrap import Parts
 from boonart.encoders.pictures import decode, dominant_colour, renditions
-from boonart.errors import InvalidRequest
+from boonart.errors import InvalidRequest, VersionMismatch
 from boonart.indexing import ingest
 from boonart.manifests import manifest_for
 from boonart.ports import CollectionInfo
@@ -20,6 +20,8 @@ from boonart_services.gateway.collection_schemas import WorkRecord
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.jobs import Job
 
+NO_VERSION = "none"
+"""Stands for the version of a work that is not stored."""
 TOOLS = PictureTools(decode, renditions, dominant_colour)
 
 
@@ -99,10 +101,22 @@ async def ingest_into(
     )
 
 
-async def upsert(here: Context, name: str, records: Sequence[SourceRecord], *, wait: bool) -> Job:
-    """Store works as a job.
+def expected_versions(works: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+    """The versions that stored works must have to be replaced, by id; as with all else, an id's first record counts."""
+    given: dict[str, str | None] = {}
+    for work_id, version in works:
+        given.setdefault(work_id, version)
+    return {work_id: version for work_id, version in given.items() if version is not None}
+
+
+async def upsert(
+    here: Context, name: str, records: Sequence[SourceRecord], expected: Mapping[str, str], *, wait: bool
+) -> Job:
+    """Store works as a job. Those of one collection take turns, so that none comes between the look at a work's version
+    and its replacement.
 
     Args:
+        expected: the version that a stored work must have to be replaced, by id; `NO_VERSION` where there must be none.
         wait: come back when it is over.
 
     Raises:
@@ -113,7 +127,9 @@ async def upsert(here: Context, name: str, records: Sequence[SourceRecord], *, w
     await parts.index.describe(name)
 
     async def run(progress: Callable[[Progress], None], reject: Callable[[Rejected], None]) -> IngestReport:
-        return await ingest_into(parts, name, _Records(records), progress, reject)
+        async with here.turn(name):
+            outdated = await _outdated(parts, name, expected)
+            return await ingest_into(parts, name, _Records(records, outdated), progress, reject)
 
     job = await here.jobs.start("upsert", name, run)
     job.total = len(records)
@@ -130,18 +146,41 @@ def source_record(work: WorkRecord, place: str, read_picture: Callable[[], bytes
         place: where it stood in the request.
         read_picture: the bytes of its picture file, or RecordError.
     """
-    fields = work.model_dump(exclude={"image", "subjects", "extra"})
+    fields = work.model_dump(exclude={"image", "subjects", "extra", "if_version"})
     return SourceRecord(Work(**fields, subjects=tuple(work.subjects), extra=dict(work.extra)), read_picture, place)
 
 
-class _Records:
-    """`records.Source` over the works of a request."""
+async def _outdated(parts: Parts, name: str, expected: Mapping[str, str]) -> dict[str, VersionMismatch]:
+    """The works that are stored in another version than expected, by id."""
+    if not expected:
+        return {}
+    stored = {found.work.id: found.content_hash for found in await parts.index.get(name, list(expected))}
+    return {
+        work_id: VersionMismatch(
+            f"The stored work has the version {stored[work_id]}." if work_id in stored else "No such work is stored.",
+            hint="Read it again, and send it with that version.",
+            field="if_version",
+        )
+        for work_id, version in expected.items()
+        if stored.get(work_id, NO_VERSION) != version
+    }
 
-    def __init__(self, records: Sequence[SourceRecord]) -> None:
+
+class _Records:
+    """`records.Source` over the works of a request.
+
+    Args:
+        outdated: works that are not to be stored, by id, with the reason.
+    """
+
+    def __init__(self, records: Sequence[SourceRecord], outdated: Mapping[str, VersionMismatch]) -> None:
         self._records = records
+        self._outdated = outdated
 
     def __iter__(self) -> Iterator[SourceRecord | Rejected]:
-        return iter(self._records)
+        for record in self._records:
+            error = self._outdated.get(record.work.id)
+            yield record if error is None else Rejected(record.work.id, record.place, error)
 
     def __len__(self) -> int:
         return len(self._records)

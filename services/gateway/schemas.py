@@ -186,6 +186,7 @@ class StoredWorkBody(WorkBody):
     """A work with where it is kept and its picture."""
 
     collection: str
+    version: str | None = Field(default=None, description="Changes when the work does; for `if_version` of an upsert.")
     picture: PictureBody | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
@@ -44,22 +45,27 @@ async def ingest_folder(
     parts: Parts,
     folder: Path,
     collection: str,
+    turn: asyncio.Lock,
     progress: Callable[[Progress], None],
     reject: Callable[[Rejected], None],
 ) -> IngestReport:
     """Read what `unpack` made into a collection; the folder is deleted, however it ends.
 
+    Args:
+        turn: held while works are put into the collection.
+
     Raises:
         BoonArtError: as `indexing.ingest`.
     """
     try:
-        with QuarantineFile(quarantine_path(parts, collection)) as quarantine:
+        async with turn:
+            with QuarantineFile(quarantine_path(parts, collection)) as quarantine:
 
-            def put_aside(rejected: Rejected) -> None:
-                quarantine.add(rejected)
-                reject(rejected)
+                def put_aside(rejected: Rejected) -> None:
+                    quarantine.add(rejected)
+                    reject(rejected)
 
-            return await ingest_into(parts, collection, open_source(folder / RECORDS), progress, put_aside)
+                return await ingest_into(parts, collection, open_source(folder / RECORDS), progress, put_aside)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

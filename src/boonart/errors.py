@@ -155,6 +155,12 @@ class RecordError(BoonArtError):
     code = "record"
 
 
+class VersionMismatch(RecordError):
+    """A record that was to replace a stored work of a certain version, and another is stored."""
+
+    code = "version-mismatch"
+
+
 class ModelError(BoonArtError):
     """Something is wrong with a model or its weights."""
 

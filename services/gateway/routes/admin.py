@@ -90,7 +90,7 @@ async def add_works(
     folder = await asyncio.to_thread(unpack, records, pictures or [])
 
     async def run(progress: Callable[[Progress], None], reject: Callable[[Rejected], None]) -> IngestReport:
-        return await ingest_folder(parts, folder, name, progress, reject)
+        return await ingest_folder(parts, folder, name, here.turn(name), progress, reject)
 
     await here.jobs.start("upload", name, run)
     return RedirectResponse(f"{BACK}#jobs", status_code=303)

@@ -80,10 +80,12 @@ async def upsert_works(request: Request, name: Name, body: UpsertRequest) -> JSO
     """Add works or replace those of the same id; a work that is stored as it is costs nothing.
 
     The answer waits for the end unless `wait` is false. A work that cannot be used is listed under `errors` of the
-    job, and the others are stored all the same.
+    job, and the others are stored all the same. So is one whose `if_version` is not that of the stored work, with the
+    code `version-mismatch`.
     """
     records = [_record(work, f"works[{number}]") for number, work in enumerate(body.works)]
-    job = await holdings.upsert(context(request), name, records, wait=body.wait)
+    expected = holdings.expected_versions((work.id, work.if_version) for work in body.works)
+    job = await holdings.upsert(context(request), name, records, expected, wait=body.wait)
     return JSONResponse(job.snapshot(), 200 if body.wait else 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 

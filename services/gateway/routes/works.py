@@ -69,6 +69,8 @@ async def get_work(request: Request, work_id: WorkIdPath, collection: Collection
     name = await here.collection(collection)
     found = await here.work(name, work_id)
     body: dict[str, Any] = {"collection": name, **work_json(found.work)}
+    if found.content_hash:
+        body["version"] = found.content_hash
     if picture := picture_json(name, work_id, found.picture):
         body["picture"] = picture
     return JSONResponse(body)

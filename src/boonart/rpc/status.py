@@ -41,6 +41,7 @@ STATUS: dict[type[BoonArtError], grpc.StatusCode] = {
     errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.SourceError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RecordError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.VersionMismatch: grpc.StatusCode.ABORTED,
     errors.ModelError: grpc.StatusCode.INTERNAL,
     errors.ModelNotAvailable: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ModelFileError: grpc.StatusCode.FAILED_PRECONDITION,

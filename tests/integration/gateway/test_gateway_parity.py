@@ -249,7 +249,8 @@ async def test_works_and_pictures(doors: Doors) -> None:
     rest = (await doors.rest.get("/v1/works/work%2Fred")).json()
     found = await doors.rpc.GetWork(search_pb2.GetWorkRequest(work_id="work/red"))
     picture = picture_json(COLLECTION, "work/red", from_stored_picture(found.picture))
-    assert rest == {"collection": COLLECTION, **work_json(from_work(found.work)), "picture": picture}
+    named = {"collection": COLLECTION, "version": found.version}
+    assert rest == {**named, **work_json(from_work(found.work)), "picture": picture}
     shown = await doors.rpc.GetPicture(search_pb2.GetPictureRequest(work_id="work/red"))
     assert shown.data == (await doors.rest.get("/v1/works/work%2Fred/image")).content
 

@@ -10,7 +10,7 @@ from boonart_services.gateway.problems import HTTP_KINDS, INTERNAL, KINDS, kind_
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 # These are raised while something is set up or ingested, never while a request is answered.
-NOT_OVER_HTTP = {errors.ConfigurationError, errors.SourceError, errors.RecordError}
+NOT_OVER_HTTP = {errors.ConfigurationError, errors.SourceError, errors.RecordError, errors.VersionMismatch}
 
 
 def all_errors() -> list[type[errors.BoonArtError]]:

@@ -1038,6 +1038,9 @@ class GetWorkResponse(_message.Message):
 
     WORK_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Changes when the work does; for `if_version`."""
     @_builtins.property
     def work(self) -> Global___Work: ...
     @_builtins.property
@@ -1047,10 +1050,11 @@ class GetWorkResponse(_message.Message):
         *,
         work: Global___Work | None = ...,
         picture: Global___StoredPicture | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "version", b"version", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1304,8 +1308,13 @@ class WorkRecord(_message.Message):
 
     WORK_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    IF_VERSION_FIELD_NUMBER: _builtins.int
     picture: _builtins.bytes
     """Bytes of an image file."""
+    if_version: _builtins.str
+    """Absent stores it in any case; else only where the stored work has this version, or, with "none", where there is none
+    yet. Where that is not so, the job lists it with the code "version-mismatch".
+    """
     @_builtins.property
     def work(self) -> Global___Work: ...
     def __init__(
@@ -1313,12 +1322,15 @@ class WorkRecord(_message.Message):
         *,
         work: Global___Work | None = ...,
         picture: _builtins.bytes = ...,
+        if_version: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "if_version", b"if_version", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_version", b"_if_version", "if_version", b"if_version", "picture", b"picture", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__if_version: _TypeAlias = _typing.Literal["if_version"]  # noqa: Y015
+    _WhichOneofArgType__if_version: _TypeAlias = _typing.Literal["_if_version", b"_if_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_version) -> _WhichOneofReturnType__if_version | None: ...
 
 Global___WorkRecord: _TypeAlias = WorkRecord  # noqa: Y015
 
