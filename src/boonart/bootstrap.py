@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from boonart.all_cores import with_all_cores
 from boonart.errors import ModelNotAvailable, Unavailable
 from boonart.index.picture_store import FilePictureStore
 from boonart.ports import Encoder, PictureStore, Reranker, WorkIndex
@@ -83,7 +84,7 @@ def build_encoder(settings: Settings) -> Encoder:
     from boonart.encoders.batching import BatchingEncoder, BatchingLimits
     from boonart.encoders.catalogue import load_encoder
 
-    model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
+    model = with_all_cores(load_encoder, settings.encoder, models_folder=settings.models_folder, device=settings.device)
     # Callers bring deadlines of their own; an ingest has none, and a slow machine must not fail it.
     return BatchingEncoder(model, BatchingLimits(longest_wait_s=600.0))
 
@@ -112,7 +113,8 @@ def build_reranker(settings: Settings, encoder: Encoder, index: FeatureSource) -
     from boonart.vitr.weights import load_reranker
 
     try:
-        return load_reranker(
+        return with_all_cores(
+            load_reranker,
             settings.reranker,
             encoder_card=encoder.card,
             index=index,

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 # A room may import the rooms of its own layer and of the layers below it.
 LAYERS = [
-    {"errors", "observability"},
+    {"errors", "observability", "all_cores"},
     {"works"},
     {"ports"},
     {"records", "manifests", "dates", "keys"},

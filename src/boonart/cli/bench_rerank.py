@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boonart.all_cores import with_all_cores
 from boonart.cli.bench import show
 from boonart.cli.output import JsonFile, err, progress_bar, progress_lines
 
@@ -196,7 +198,7 @@ def prepare(
     from boonart.vitr.weights import find_weights, load_reranker
 
     settings = read_settings()
-    model = load_encoder(settings.encoder, models_folder=settings.models_folder, device=settings.device)
+    model = with_all_cores(load_encoder, settings.encoder, models_folder=settings.models_folder, device=settings.device)
     # Before the encoding, which takes minutes: without weights there is nothing to measure.
     find_weights("auto", encoder_id=model.card.id, models_folder=settings.models_folder)
     load = partial(
@@ -209,10 +211,10 @@ def prepare(
     )
     if collection:
         warm, texts, pictures = _stored(collection, model, queries)
-        reranker, judging_all = load(index=warm.features), load(index=warm.features, depth=None)
+        reranker, judging_all = _both(partial(load, index=warm.features))
     else:
         pairs, features = _encoded(data, model, cache, bar, works), ArrayFeatures()
-        reranker, judging_all = load(index=features), load(index=features, depth=None)
+        reranker, judging_all = _both(partial(load, index=features))
         warm = asyncio.run(warm_pairs(reranker, features, pairs))
         # The pictures for testing come first; those behind them the weights may have been trained on.
         step = max(1, min(len(pairs.texts), TEST_PAIRS) // queries)
@@ -231,11 +233,15 @@ def _encoded(data: str, model: EncoderModel, cache: Path | None, bar: ProgressBa
 
     pairs = read_pairs_of(find_data(data, data_folder(None)), name="sample" if data == "sample" else "")
     chosen = [one_caption(pair) for pair in (*pairs.test, *pairs.dev, *pairs.train)][:works]
+    name = f"bench-{pairs.name}-{len(chosen)}"
     return encoded_pairs(
-        encode_training_set(
-            model, f"bench-{pairs.name}-{len(chosen)}", chosen, cache_folder(cache), progress=progress_lines(bar)
-        )
+        with_all_cores(encode_training_set, model, name, chosen, cache_folder(cache), progress=progress_lines(bar))
     )
+
+
+def _both(load: Callable[..., Reranker]) -> tuple[Reranker, Reranker]:
+    """The reranker as it is used, and without a bound on what the role-aware head judges."""
+    return with_all_cores(load), with_all_cores(load, depth=None)
 
 
 def _stored(
@@ -270,4 +276,5 @@ def _stored(
         except WorkNotFound:
             continue  # a work without a picture cannot ask
     texts = (*TABLE1_QUERIES, *QUERIES)[:queries]
-    return warm, model.encode_texts(texts), model.encode_images(pictures) if pictures else []
+    encoded = with_all_cores(model.encode_texts, texts)
+    return warm, encoded, with_all_cores(model.encode_images, pictures) if pictures else []

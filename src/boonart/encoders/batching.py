@@ -22,6 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from boonart.all_cores import with_all_cores
 from boonart.errors import BoonArtError, DeadlineExceeded, ModelError, OutOfMemory, Overloaded, Unavailable
 from boonart.ports import EncoderModel
 from boonart.works import ImageEmbedding, ModelCard, Picture, TextEmbedding
@@ -307,7 +308,7 @@ class BatchingEncoder:
         self.figures.passes += 1
         self.figures.largest_batch = max(self.figures.largest_batch, len(batch))
         try:
-            results = lane.encode([item.value for item in batch])
+            results = with_all_cores(lane.encode, [item.value for item in batch])
             if len(results) != len(batch):
                 raise ModelError(f"The encoder gave {len(results)} embeddings for {len(batch)} inputs.")
         except Exception as error:  # noqa: BLE001  # whatever the model raises belongs to an item, never to the thread

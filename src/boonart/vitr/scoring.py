@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 import numpy as np
 import torch
 
+from boonart import all_cores
 from boonart.errors import InvalidQuery, ModelError, ModelMismatch, OutOfMemory
 from boonart.ports import Features, RerankRequest
 from boonart.vitr.bank import FeatureBank, FeatureKey, Room
@@ -32,7 +33,7 @@ Arguments = TypeVarTuple("Arguments")
 
 PREPARE_BATCH = 64
 """Pictures or texts that pass through the network at once at ingest."""
-SCORE_BLOCK, WORDS_BLOCK = 256, 25
+SCORE_BLOCK, WORDS_BLOCK = 256, 50
 """Pictures and descriptions that are scored at once. Descriptions are of all lengths: they are taken in this order, so
 that little is padded."""
 _OUT_OF_MEMORY_HINT = "Ask for fewer candidates, or set BOONART_DEVICE=cpu."
@@ -86,8 +87,8 @@ class VitrReranker:
         )
         self._room = Room()
         self._fetching: dict[FeatureKey, asyncio.Task[dict[FeatureKey, Features]]] = {}
-        # A query alone has all cores; several share them, each with its own, which wastes none on waiting for the
-        # others' threads. A GPU takes one after the other.
+        # A query alone has all cores; those that come meanwhile have one each, in threads of their own, which wastes
+        # none on waiting for the others' threads. A GPU takes one after the other.
         self._cores = torch.get_num_threads()
         self._running = 0
         workers = 1 if device.type == "cuda" else max(1, self._cores)
@@ -171,6 +172,7 @@ class VitrReranker:
 
     async def close(self) -> None:
         """Wait for the computation under way and release the bank."""
+        await asyncio.get_running_loop().run_in_executor(all_cores.executor(), _nothing)  # behind what runs there
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._bank.clear()
 
@@ -178,16 +180,18 @@ class VitrReranker:
         loop = asyncio.get_running_loop()
         self._running += 1
         try:
-            return await loop.run_in_executor(self._worker, self._compute, function, arguments)
+            alone = self._running == 1 and self._device.type == "cpu"
+            where = all_cores.executor() if alone else self._worker
+            return await loop.run_in_executor(where, self._compute, alone, function, arguments)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("The reranker's device has no memory left.", hint=_OUT_OF_MEMORY_HINT) from error
         finally:
             self._running -= 1
 
-    def _compute(self, function: Callable[[*Arguments], Result], arguments: tuple[*Arguments]) -> Result:
-        """In a worker's thread."""
+    def _compute(self, alone: bool, function: Callable[[*Arguments], Result], arguments: tuple[*Arguments]) -> Result:
+        """In the thread for all cores or in a worker's."""
         if self._cores > 1:
-            torch.set_num_threads(max(1, self._cores // max(1, self._running)))
+            torch.set_num_threads(self._cores if alone else 1)
         return function(*arguments)
 
     @torch.inference_mode()
@@ -301,6 +305,10 @@ class VitrReranker:
             f"{config.global_size}) and was given {what}.",
             hint="Use that encoder, or train a reranker for yours: boonart train vitr --encoder NAME",
         )
+
+
+def _nothing() -> None:
+    """Done when all before it is."""
 
 
 def _scores(candidates: Sequence[Candidate], block: ScoredBlock) -> list[RerankScore]:
