@@ -78,12 +78,14 @@ class Allowance:
 
     Attributes:
         per_minute: requests a minute; 0 for any number.
+        caller: who it is: a key or an address.
         granted: this request is one of them.
         left: how many remain.
         reset: seconds until another comes back.
     """
 
     per_minute: int
+    caller: str = ""
     granted: bool = True
     left: float = 0.0
     reset: float = 0.0
@@ -159,9 +161,9 @@ class Rules:
     def take(self, key: ApiKey | None, address: str) -> Allowance:
         """Take one of the requests that the caller has left. They come back evenly, so that nobody waits for a minute
         to turn."""
-        if not self._per_minute:
-            return Allowance(0)
         identity = f"key {key.id}" if key is not None else f"address {address}"
+        if not self._per_minute:
+            return Allowance(0, identity)
         now, most = time.monotonic(), float(self._per_minute)
         left, then = self._left.pop(identity, (most, now))
         left = min(most, left + (now - then) * most / WINDOW)
@@ -170,7 +172,7 @@ class Rules:
         self._left[identity] = (left, now)
         while len(self._left) > IDENTITIES:
             self._left.popitem(last=False)
-        return Allowance(self._per_minute, granted, left, max(0.0, 1 - left) * WINDOW / most)
+        return Allowance(self._per_minute, identity, granted, left, max(0.0, 1 - left) * WINDOW / most)
 
 
 class Access:
@@ -200,6 +202,7 @@ class Access:
             needed = scope_of(scope["method"], scope["path"])
             allowance = self._rules.admit(given, needed, self._anonymous, address)
             headers = allowance.headers
+            request.state.caller = allowance.caller
             allowance.check()
         except BoonArtError as error:
             response = problems.from_error(request, error, headers=headers)

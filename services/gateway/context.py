@@ -27,6 +27,7 @@ from boonart.works import Answer, Candidate, Float32Array, Hit, Picture, Query
 from boonart_services.gateway.collection_maps import CollectionMaps
 from boonart_services.gateway.jobs import Jobs
 from boonart_services.gateway.query_pictures import QueryPictures
+from boonart_services.gateway.repeats import Repeats
 from boonart_services.gateway.thumbnails import Thumbnails
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Context:
         pictures: the pictures that people search with.
         thumbnails: of the heights that are made when they are first asked for.
         jobs: what goes on in the background.
+        repeats: what requests with an `Idempotency-Key` were answered.
         maps: of the collections.
         ready: whether encoder and index answered when they were last asked.
         ready_at: when that was, on the monotonic clock.
@@ -56,6 +58,7 @@ class Context:
     pictures: QueryPictures = field(default_factory=QueryPictures)
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     jobs: Jobs = field(default_factory=Jobs)
+    repeats: Repeats = field(default_factory=Repeats)
     maps: CollectionMaps = field(default_factory=CollectionMaps)
     ready: bool = False
     ready_at: float = 0.0

@@ -23,8 +23,8 @@ class GrpcAccess:
         self._anonymous = anonymous
         self._has_token = has_token
 
-    def admit(self, context: grpc.aio.ServicerContext[Any, Any], needed: Scope) -> None:
-        """Refuse a call that is not allowed.
+    def admit(self, context: grpc.aio.ServicerContext[Any, Any], needed: Scope) -> str:
+        """Refuse a call that is not allowed; who the caller is, "" with the token.
 
         Raises:
             Unauthenticated: no key, or one that is not valid.
@@ -35,8 +35,10 @@ class GrpcAccess:
         headers = {key: value for key, value in metadata if isinstance(value, str)}
         given = headers.get("x-api-key", "").strip()
         if not given and self._has_token:
-            return
+            return ""
         given = given or bearer(headers.get("authorization", ""))
         # "ipv4:127.0.0.1:50123" without the port, which is another one for each connection.
         address = str(context.peer()).rpartition(":")[0]
-        self._rules.admit(given, needed, self._anonymous, address).check()
+        allowance = self._rules.admit(given, needed, self._anonymous, address)
+        allowance.check()
+        return allowance.caller

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from boonart.encoders.pictures import PictureBudget, decode
 from boonart.errors import BoonArtError, InvalidRequest, WorkNotFound
@@ -17,13 +18,14 @@ from boonart.rpc import search_mapping
 from boonart.rpc.serving import Server
 from boonart.rpc.settings import ServingSettings
 from boonart.rpc.v1 import search_pb2, search_pb2_grpc
-from boonart_services.gateway import grpc_jobs, holdings
+from boonart_services.gateway import grpc_jobs, holdings, repeats
 from boonart_services.gateway.context import Context
 from boonart_services.gateway.grpc_access import GrpcAccess
 from boonart_services.gateway.limits import limits
 from boonart_services.gateway.mapped import map_of, works_of_tag
 from boonart_services.gateway.searching import facets_of, search_page
 
+Answer = TypeVar("Answer", bound=Message)
 GrpcContext = grpc.aio.ServicerContext[Any, Any]
 
 FULL_NAME = search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name
@@ -46,10 +48,24 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self._here = here
         self._access = access
 
-    def _admit(self, context: GrpcContext, needed: Scope) -> None:
-        """Refuse a caller who may not do this; the first thing that every method does."""
-        if self._access is not None:
-            self._access.admit(context, needed)
+    def _admit(self, context: GrpcContext, needed: Scope) -> str:
+        """Refuse a caller who may not do this, the first thing that every method does; who the caller is, or ""."""
+        return self._access.admit(context, needed) if self._access is not None else ""
+
+    async def _once(
+        self, request: Message, context: GrpcContext, needed: Scope, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """What `work` answers; with an `idempotency-key` in the metadata it is done once, as over REST."""
+        caller = self._admit(context, needed)
+        metadata: Any = context.invocation_metadata() or ()
+        key = dict(metadata).get(repeats.HEADER, "")
+        if not key:
+            return await work()
+        body = request.SerializeToString(deterministic=True)
+        answer, replayed = await self._here.repeats.once((caller, request.DESCRIPTOR.name), key, body, work)
+        if replayed:
+            context.set_trailing_metadata(((repeats.REPLAYED.lower(), "true"),))
+        return answer  # type: ignore[no-any-return]
 
     async def Search(self, request: search_pb2.SearchRequest, context: GrpcContext) -> search_pb2.SearchResponse:
         """The works, or descriptions, that fit."""
@@ -121,37 +137,51 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, request: search_pb2.CreateCollectionRequest, context: GrpcContext
     ) -> search_pb2.CreateCollectionResponse:
         """Make an empty collection."""
-        self._admit(context, Scope.ADMIN)
-        made = await holdings.create(self._here.wired(), request.collection)
-        return search_pb2.CreateCollectionResponse(collection=search_mapping.to_collection(made.info))
+
+        async def work() -> search_pb2.CreateCollectionResponse:
+            made = await holdings.create(self._here.wired(), request.collection)
+            return search_pb2.CreateCollectionResponse(collection=search_mapping.to_collection(made.info))
+
+        return await self._once(request, context, Scope.ADMIN, work)
 
     async def DeleteCollection(
         self, request: search_pb2.DeleteCollectionRequest, context: GrpcContext
     ) -> search_pb2.DeleteCollectionResponse:
         """Delete a collection for good."""
-        self._admit(context, Scope.ADMIN)
-        await holdings.drop(self._here.wired(), request.collection, request.confirm)
-        return search_pb2.DeleteCollectionResponse()
+
+        async def work() -> search_pb2.DeleteCollectionResponse:
+            await holdings.drop(self._here.wired(), request.collection, request.confirm)
+            return search_pb2.DeleteCollectionResponse()
+
+        return await self._once(request, context, Scope.ADMIN, work)
 
     async def UpsertWorks(
         self, request: search_pb2.UpsertWorksRequest, context: GrpcContext
     ) -> search_pb2.UpsertWorksResponse:
         """Add works or replace those of the same id."""
-        self._admit(context, Scope.WRITE)
-        wait = request.wait if request.HasField("wait") else True
-        records = grpc_jobs.records(request.works)
-        given = ((item.work.id, grpc_jobs.expected_version(item)) for item in request.works)
-        expected = holdings.expected_versions(given)
-        job = await holdings.upsert(self._here, request.collection, records, expected, wait=wait)
-        return search_pb2.UpsertWorksResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+        async def work() -> search_pb2.UpsertWorksResponse:
+            wait = request.wait if request.HasField("wait") else True
+            records = grpc_jobs.records(request.works)
+            given = ((item.work.id, grpc_jobs.expected_version(item)) for item in request.works)
+            expected = holdings.expected_versions(given)
+            job = await holdings.upsert(self._here, request.collection, records, expected, wait=wait)
+            return search_pb2.UpsertWorksResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+        return await self._once(request, context, Scope.WRITE, work)
 
     async def DeleteWorks(
         self, request: search_pb2.DeleteWorksRequest, context: GrpcContext
     ) -> search_pb2.DeleteWorksResponse:
         """Delete works by their ids."""
-        self._admit(context, Scope.WRITE)
-        ids = grpc_jobs.work_ids(request.work_ids)
-        return search_pb2.DeleteWorksResponse(deleted=await self._here.wired().index.delete(request.collection, ids))
+
+        async def work() -> search_pb2.DeleteWorksResponse:
+            ids = grpc_jobs.work_ids(request.work_ids)
+            return search_pb2.DeleteWorksResponse(
+                deleted=await self._here.wired().index.delete(request.collection, ids)
+            )
+
+        return await self._once(request, context, Scope.WRITE, work)
 
     async def ListJobs(self, request: search_pb2.ListJobsRequest, context: GrpcContext) -> search_pb2.ListJobsResponse:
         """All jobs that are remembered, the newest first."""
@@ -167,9 +197,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, request: search_pb2.CancelJobRequest, context: GrpcContext
     ) -> search_pb2.CancelJobResponse:
         """Stop a job."""
-        self._admit(context, Scope.WRITE)
-        job = await self._here.jobs.cancel(request.job_id)
-        return search_pb2.CancelJobResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+        async def work() -> search_pb2.CancelJobResponse:
+            job = await self._here.jobs.cancel(request.job_id)
+            return search_pb2.CancelJobResponse(job=grpc_jobs.to_job(job.snapshot()))
+
+        return await self._once(request, context, Scope.WRITE, work)
 
     async def FollowJob(
         self, request: search_pb2.FollowJobRequest, context: GrpcContext

@@ -47,7 +47,16 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 10
 """How long requests under way may go on once the server is told to stop."""
-EXPOSED = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Request-Id", "Location")
+EXPOSED = (
+    "ETag",
+    "Idempotency-Replayed",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Server-Timing",
+    "X-Request-Id",
+    "Location",
+)
 """Headers that pages of other origins may read."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -133,6 +142,7 @@ def create_app(
             allow_headers=[
                 "Authorization",
                 "Content-Type",
+                "Idempotency-Key",
                 "If-None-Match",
                 "Last-Event-ID",
                 "X-API-Key",

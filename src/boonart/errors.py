@@ -77,6 +77,12 @@ class InvalidFilter(InvalidRequest):
     code = "invalid-filter"
 
 
+class IdempotencyMismatch(InvalidRequest):
+    """An `Idempotency-Key` that came with another request before."""
+
+    code = "idempotency-mismatch"
+
+
 class PictureError(InvalidRequest):
     """The bytes given are not a picture that can be used."""
 
@@ -223,6 +229,12 @@ class Unavailable(BoonArtError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float = 1.0) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class RequestInProgress(Unavailable):
+    """A request with the same `Idempotency-Key` is being answered."""
+
+    code = "request-in-progress"
 
 
 class Overloaded(Unavailable):

@@ -25,10 +25,14 @@ from boonart_services.gateway.collection_schemas import (
 )
 from boonart_services.gateway.context import context
 from boonart_services.gateway.problems import documented
+from boonart_services.gateway.repeats import REPEATABLE, RepeatableRoute
 from boonart_services.gateway.schemas import CollectionsResponse
 
 router = APIRouter(
-    prefix="/v1/collections", tags=["collections"], responses=documented(401, 403, 404, 409, 422, 429, 503)
+    prefix="/v1/collections",
+    tags=["collections"],
+    responses=documented(401, 403, 404, 409, 422, 429, 503),
+    route_class=RepeatableRoute,
 )
 
 Name = Annotated[str, Path(description="The collection's name.", pattern=COLLECTION_NAME)]
@@ -43,7 +47,13 @@ async def list_collections(request: Request) -> JSONResponse:
     return JSONResponse({"collections": [_listed(info) for info in found], "default": here.default_collection(found)})
 
 
-@router.post("", operation_id="create_collection", status_code=201, response_model=CollectionDescription)
+@router.post(
+    "",
+    operation_id="create_collection",
+    status_code=201,
+    response_model=CollectionDescription,
+    dependencies=[REPEATABLE],
+)
 async def create_collection(request: Request, body: NewCollection) -> JSONResponse:
     """Make an empty collection for the models that this server runs."""
     made = await holdings.create(context(request).wired(), body.name)
@@ -56,7 +66,9 @@ async def get_collection(request: Request, name: Name) -> JSONResponse:
     return JSONResponse(_described(await holdings.described(context(request).wired(), name)))
 
 
-@router.delete("/{name}", operation_id="delete_collection", status_code=204, response_class=Response)
+@router.delete(
+    "/{name}", operation_id="delete_collection", status_code=204, response_class=Response, dependencies=[REPEATABLE]
+)
 async def delete_collection(
     request: Request,
     name: Name,
@@ -70,6 +82,7 @@ async def delete_collection(
 @router.post(
     "/{name}/works",
     operation_id="upsert_works",
+    dependencies=[REPEATABLE],
     response_model=JobBody,
     responses={
         200: {"headers": JOB_ADDRESS},
@@ -89,7 +102,9 @@ async def upsert_works(request: Request, name: Name, body: UpsertRequest) -> JSO
     return JSONResponse(job.snapshot(), 200 if body.wait else 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-@router.post("/{name}/works/delete", operation_id="delete_works", response_model=DeletedResponse)
+@router.post(
+    "/{name}/works/delete", operation_id="delete_works", response_model=DeletedResponse, dependencies=[REPEATABLE]
+)
 async def delete_works(request: Request, name: Name, body: DeleteWorksRequest) -> JSONResponse:
     """Delete works by their ids; unknown ones are passed over."""
     return JSONResponse({"deleted": await context(request).wired().index.delete(name, body.ids)})

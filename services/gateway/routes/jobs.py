@@ -13,8 +13,11 @@ from boonart_services.gateway.collection_schemas import JobBody, JobsResponse
 from boonart_services.gateway.context import context
 from boonart_services.gateway.jobs import Job
 from boonart_services.gateway.problems import documented
+from boonart_services.gateway.repeats import REPEATABLE, RepeatableRoute
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 403, 404, 422, 503))
+router = APIRouter(
+    prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 403, 404, 409, 422, 503), route_class=RepeatableRoute
+)
 
 JobId = Annotated[str, Path(max_length=64)]
 _STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -32,7 +35,7 @@ async def get_job(request: Request, job_id: JobId) -> JSONResponse:
     return JSONResponse(context(request).jobs.find(job_id).snapshot())
 
 
-@router.post("/{job_id}/cancel", operation_id="cancel_job", response_model=JobBody)
+@router.post("/{job_id}/cancel", operation_id="cancel_job", response_model=JobBody, dependencies=[REPEATABLE])
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     """Stop a job. Works that are stored stay; a job that is over stays as it is."""
     return JSONResponse((await context(request).jobs.cancel(job_id)).snapshot())

@@ -31,7 +31,7 @@ def test_the_callers_faults_are_4xx_and_ours_are_5xx() -> None:
     for error, kind in KINDS.items():
         theirs = issubclass(error, errors.InvalidRequest | errors.NotFound | errors.CollectionExists)
         theirs = theirs or issubclass(error, errors.Overloaded | errors.Unauthenticated | errors.Forbidden)
-        theirs = theirs or error is errors.ModelMismatch
+        theirs = theirs or error in {errors.ModelMismatch, errors.RequestInProgress}
         assert (400 <= kind.status < 500) == theirs, kind
 
 
