@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from boonart.search.finding import Found
 from boonart.works import Answer, Candidate, FacetCount, Float32Array, Hit, Query, RerankScore, Total
@@ -61,11 +62,16 @@ def to_hits(
 
 def cut(query: Query, hits: Iterable[Hit]) -> tuple[Hit, ...]:
     """The page: without what is not relevant enough or beyond an artist's share, ranked from 1."""
+    page = islice(kept(query, hits), query.limit)
+    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(page, start=1))
+
+
+def kept(query: Query, hits: Iterable[Hit]) -> Iterator[Hit]:
+    """The hits without what is not relevant enough or beyond an artist's share."""
     listed = list(hits)
     # Where relevance is known at all, a hit beyond the reranker's window is not known to be relevant enough.
     calibrated = query.min_relevance > 0 and any(hit.relevance is not None for hit in listed)
     by_artist: Counter[str] = Counter()
-    page: list[Hit] = []
     for hit in listed:
         if "exact" not in hit.matched_by and calibrated and (hit.relevance or 0.0) < query.min_relevance:
             continue
@@ -74,10 +80,7 @@ def cut(query: Query, hits: Iterable[Hit]) -> tuple[Hit, ...]:
             if by_artist[artist] >= query.per_artist:
                 continue
             by_artist[artist] += 1
-        page.append(replace(hit, rank=len(page) + 1))
-        if len(page) == query.limit:
-            break
-    return tuple(page)
+        yield hit
 
 
 def vary(hits: Sequence[Hit], vectors: Mapping[str, Float32Array], diversity: float) -> list[Hit]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from boonart.ports import CollectionInfo, WorkIndex
 from boonart.search.finding import Found
-from boonart.search.ordering import cut
+from boonart.search.ordering import kept
 from boonart.search.queries import Wording, parts_of, positive_text
 from boonart.works import (
     And,
@@ -39,7 +37,7 @@ async def count_all(
     Args:
         hits: all that were found, uncut.
     """
-    known = len(cut(replace(query, limit=sys.maxsize), hits))
+    known = sum(1 for _ in kept(query, hits))
     # Hits beyond the reranker's window have no relevance and are left out, so that the rest is all.
     bounded = query.min_relevance > 0 and any(hit.relevance is not None for hit in hits)
     if found.complete or bounded:
