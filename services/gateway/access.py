@@ -134,6 +134,8 @@ class Rules:
         except (Unauthenticated, Forbidden):
             self.take(None, address).check()
             raise
+        if key is not None:
+            self._keys.note_use(key.id)
         return self.take(key, address)
 
     def check(self, given: str, needed: KeyScope, anonymous: KeyScope | None) -> ApiKey | None:

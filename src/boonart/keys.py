@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import tempfile
@@ -24,6 +25,11 @@ from boonart.errors import ConfigurationError, InvalidRequest, NotFound
 PREFIX = "boon"
 REREAD_SECONDS = 1.0
 """How long the file is taken as unchanged: a revoked key works this much longer at most."""
+
+
+USED_SECONDS = 60.0
+"""How precisely it is kept when a key was last used: no key costs more than one write in this time."""
+logger = logging.getLogger(__name__)
 
 
 class Scope(StrEnum):
@@ -69,6 +75,9 @@ class KeyFile:
         self._path = path
         self._keys: dict[str, ApiKey] = {}
         self._read_at = float("-inf")
+        # A file of its own: a server that notes a use must never undo what the command line does to the keys.
+        self._uses_path = path.with_name(f"{path.stem}-used.json")
+        self._used: dict[str, float] = {}
 
     def all(self) -> list[ApiKey]:
         """All keys, also those that are no longer valid, the oldest first.
@@ -122,6 +131,26 @@ class KeyFile:
         same = hmac.compare_digest(_digest(secret), known.digest if known else _digest(""))
         return known if known and same and prefix == PREFIX and known.valid() else None
 
+    def note_use(self, key_id: str) -> None:
+        """Remember that a key was used now. Where that cannot be written, only the log tells."""
+        now = time.time()
+        if now - self._used.get(key_id, 0.0) < USED_SECONDS:
+            return
+        self._used[key_id] = now
+        try:
+            _replace(self._uses_path, {**self.last_used(), key_id: now})
+        except OSError as error:
+            logger.warning("when keys were used cannot be written to %s: %s", self._uses_path, error)
+
+    def last_used(self) -> dict[str, float]:
+        """When each key was last used, in seconds since 1970, by its id; keys that never were are left out."""
+        try:
+            found = json.loads(self._uses_path.read_text(encoding="utf-8"))
+            return {str(key_id): float(moment) for key_id, moment in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Missing or damaged, it is made anew; nothing depends on it.
+            return {}
+
     def _read(self) -> dict[str, ApiKey]:
         try:
             records = json.loads(self._path.read_text(encoding="utf-8"))
@@ -136,18 +165,23 @@ class KeyFile:
         return {key.id: key for key in keys}
 
     def _write(self, keys: Sequence[ApiKey]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".keys-")
-        try:
-            # mkstemp's files are their owner's alone, and the rename keeps that.
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump([asdict(key) for key in keys], stream, indent=1)
-            Path(name).replace(self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        _replace(self._path, [asdict(key) for key in keys])
         self._read_at = float("-inf")
+
+
+def _replace(path: Path, value: object) -> None:
+    """Write JSON to a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
+    try:
+        # mkstemp's files are their owner's alone, and the rename keeps that.
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(value, stream, indent=1)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
 
 
 def _digest(secret: str) -> str:

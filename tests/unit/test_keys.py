@@ -69,3 +69,47 @@ def test_a_damaged_file_is_said_and_lets_nobody_in(tmp_path: Path, content: str)
     (tmp_path / "keys.json").write_text(content)
     with pytest.raises(ConfigurationError, match="keys create"):
         KeyFile(tmp_path / "keys.json").find("boon_x_y")
+
+
+def test_when_a_key_was_used_is_kept_to_the_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("boonart.keys.time.time", lambda: now[0])
+    keys = KeyFile(tmp_path / "keys.json")
+    first, second = (keys.create(name, Scope.SEARCH)[0] for name in ("x", "y"))
+    assert keys.last_used() == {}
+    keys.note_use(first.id)
+    now[0] += 59
+    keys.note_use(first.id)
+    keys.note_use(second.id)
+    other = KeyFile(tmp_path / "keys.json")
+    assert other.last_used() == {first.id: 1_000_000.0, second.id: 1_000_059.0}
+    now[0] += 1
+    keys.note_use(first.id)
+    assert other.last_used() == {first.id: 1_000_060.0, second.id: 1_000_059.0}
+
+
+def test_a_use_changes_nothing_of_the_keys(tmp_path: Path) -> None:
+    running, line = KeyFile(tmp_path / "keys.json"), KeyFile(tmp_path / "keys.json")
+    key, _ = running.create("x", Scope.SEARCH)
+    line.revoke(key.id)
+    running.note_use(key.id)
+    assert not KeyFile(tmp_path / "keys.json").all()[0].valid()
+    assert stat.S_IMODE((tmp_path / "keys-used.json").stat().st_mode) == 0o600
+
+
+def test_uses_that_cannot_be_read_or_written_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = KeyFile(tmp_path / "keys.json")
+    (tmp_path / "keys-used.json").write_text("damaged")
+    assert keys.last_used() == {}
+    keys.note_use("a")
+    assert set(keys.last_used()) == {"a"}
+
+    def full(*_: object, **__: object) -> tuple[int, str]:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("boonart.keys.tempfile.mkstemp", full)
+    keys.note_use("b")
+    assert "No space left" in caplog.text
+    assert set(keys.last_used()) == {"a"}

@@ -42,15 +42,17 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: JsonFlag = False) -> None:
-    """List the keys, without their secrets."""
-    keys = key_file().all()
+    """List the keys, without their secrets, with when each was last used (to the minute)."""
+    file = key_file()
+    keys, used = file.all(), file.last_used()
     if as_json:
-        print_json([_as_json(key) for key in keys])
+        print_json([_as_json(key, used.get(key.id)) for key in keys])
         return
     if not keys:
         err.print("There are no keys.")
         return
-    print_table(["id", "name", "scope", "state"], [(key.id, key.name, key.scope.value, _state(key)) for key in keys])
+    rows = [(key.id, key.name, key.scope.value, _state(key), _moment(used.get(key.id))) for key in keys]
+    print_table(["id", "name", "scope", "state", "last used"], rows)
 
 
 @app.command("revoke")
@@ -74,7 +76,11 @@ def _state(key: ApiKey) -> str:
     return f"until {time.strftime('%Y-%m-%d', time.localtime(key.expires))}" if key.expires else "valid"
 
 
-def _as_json(key: ApiKey) -> dict[str, Any]:
+def _moment(used: float | None) -> str:
+    return "never" if used is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(used))
+
+
+def _as_json(key: ApiKey, used: float | None = None) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
@@ -82,4 +88,5 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
         "state": _state(key),
         "created": key.created,
         **({"expires": key.expires} if key.expires else {}),
+        **({"last_used_at": used} if used is not None else {}),
     }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from boonart.cli import app, doctor
+from boonart.cli.keys import key_file
 from boonart.errors import InvalidRequest, NotFound
 from boonart.index.edge import EdgeIndex
 from boonart.settings import Settings
@@ -130,7 +132,13 @@ def test_a_key_is_made_listed_and_revoked() -> None:
     listed = run(app, ["keys", "list", "--json"]).stdout
     assert made["key"] not in listed
     assert [(key["id"], key["scope"]) for key in json.loads(listed)] == [(made["id"], "write")]
-    assert "reading room" in run(app, ["keys", "list"]).stdout
+    plain = run(app, ["keys", "list"]).stdout
+    assert "reading room" in plain
+    assert plain.endswith("\tnever\n")
+    key_file().note_use(json.loads(listed)[0]["id"])
+    used = json.loads(run(app, ["keys", "list", "--json"]).stdout)[0]["last_used_at"]
+    assert abs(used - time.time()) < 60
+    assert "never" not in run(app, ["keys", "list"]).stdout
     assert run(app, ["keys", "revoke", made["id"]]).exit_code == 0
     assert json.loads(run(app, ["keys", "list", "--json"]).stdout)[0]["state"] == "revoked"
 

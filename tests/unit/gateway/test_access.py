@@ -142,3 +142,14 @@ def test_a_public_address_without_keys_is_refused_unless_said_so(tmp_path: Path)
     keys.revoke(key.id)
     with pytest.raises(ConfigurationError):
         check_public(Settings(home=tmp_path, host="0.0.0.0"), keys)
+
+
+async def test_a_key_that_opened_something_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway_fakes.HOME", tmp_path)
+    keys = KeyFile(tmp_path / "keys.json")
+    reader, text = keys.create("reader", Scope.SEARCH)
+    public: dict[str, object] = {"host": "0.0.0.0"}
+    assert await status(public, "GET", "/v1/jobs", text) == 403
+    assert keys.last_used() == {}
+    assert await status(public, "POST", "/v1/search", text) == 200
+    assert set(keys.last_used()) == {reader.id}
