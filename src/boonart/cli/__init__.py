@@ -64,7 +64,7 @@ app.add_typer(snapshots.app, name="snapshots")
 
 def main() -> None:
     """Run the command line; a mistake of the user's gives one clear sentence, never a traceback."""
-    as_json = any(word == "--json" or word.startswith("--json=") for word in sys.argv[1:])
+    as_json = any(word in {"--json", "--jsonl"} or word.startswith("--json=") for word in sys.argv[1:])
     try:
         app()
     except BoonArtError as error:

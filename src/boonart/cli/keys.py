@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from boonart.cli.output import JsonFlag, err, out, print_json, print_table
+from boonart.cli.output import JsonFlag, JsonLinesFlag, err, out, print_json, print_json_lines, print_table
 from boonart.keys import ApiKey, KeyFile, Scope
 from boonart.settings import read_settings
 
@@ -41,12 +41,16 @@ def create(
 
 
 @app.command("list")
-def list_keys(as_json: JsonFlag = False) -> None:
+def list_keys(as_json: JsonFlag = False, as_lines: JsonLinesFlag = False) -> None:
     """List the keys, without their secrets, with when each was last used (to the minute)."""
     file = key_file()
     keys, used = file.all(), file.last_used()
+    listed = [_as_json(key, used.get(key.id)) for key in keys]
     if as_json:
-        print_json([_as_json(key, used.get(key.id)) for key in keys])
+        print_json(listed)
+        return
+    if as_lines:
+        print_json_lines(listed)
         return
     if not keys:
         err.print("There are no keys.")

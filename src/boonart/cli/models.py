@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from boonart.cli.output import JsonFlag, err, print_json, print_table
+from boonart.cli.output import JsonFlag, JsonLinesFlag, err, print_json, print_json_lines, print_table
 from boonart.errors import ConfigurationError, InvalidRequest
 
 app = typer.Typer(help="List, pull and import models.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_models(as_json: JsonFlag = False) -> None:
+def list_models(as_json: JsonFlag = False, as_lines: JsonLinesFlag = False) -> None:
     """The models on this machine, and where their weights come from."""
     from boonart.encoders.catalogue import list_models as installed
     from boonart.settings import read_settings
@@ -22,6 +22,9 @@ def list_models(as_json: JsonFlag = False) -> None:
     models = installed(read_settings().models_folder)
     if as_json:
         print_json([model.as_json() for model in models])
+        return
+    if as_lines:
+        print_json_lines(model.as_json() for model in models)
         return
     print_table(
         ["name", "kind", "size", "licence", "where"],

@@ -64,6 +64,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def print_json_lines(values: Iterable[Any]) -> None:
+    """A JSON document a line on standard output, for what reads line by line."""
+    sys.stdout.writelines(json.dumps(value, ensure_ascii=False, default=str) + "\n" for value in values)
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = (), headed: bool = False
 ) -> None:
@@ -105,6 +110,7 @@ def _tables_aside(file: Path | None) -> Path | None:
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+JsonLinesFlag = Annotated[bool, typer.Option("--jsonl", help="Print a JSON document a line on standard output.")]
 JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help='Write the measurement to this file; "-" prints it.', callback=_tables_aside),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from boonart.cli.output import JsonFlag, err, out, print_json, print_table
+from boonart.cli.output import JsonFlag, JsonLinesFlag, err, out, print_json, print_json_lines, print_table
 from boonart.cli.pictures import Pictures, protocol
 from boonart.cli.pictures import show as show_pictures
 from boonart.errors import (
@@ -119,6 +119,7 @@ def search(
         Pictures, typer.Option(help="Show the pictures in the terminal; auto does where it says that it can.")
     ] = Pictures.AUTO,
     as_json: JsonFlag = False,
+    as_lines: JsonLinesFlag = False,
 ) -> None:
     """Find paintings by a sentence, by a picture, by a painting like them, or by several of these together.
 
@@ -151,7 +152,7 @@ def search(
         {name: value for name, value in options.items() if value is not None},
     )
     _refuse_nonsense(asked)
-    how = Pictures.OFF if as_json else protocol(pictures, sys.stdout, os.environ)
+    how = Pictures.OFF if as_json or as_lines else protocol(pictures, sys.stdout, os.environ)
     with _client(asked, server, api_key) as client:
         page = _answered(client, asked)
         if how is not Pictures.OFF:
@@ -160,6 +161,9 @@ def search(
             show_pictures([file for file in files if file], how, out.width)
     if as_json:
         print_json(page.raw)
+    elif as_lines:
+        print_json_lines(page.raw["hits"])
+        show_remarks(page.raw)
     else:
         show(page.raw)
 
@@ -313,13 +317,20 @@ def show(answer: Mapping[str, Any]) -> None:
     for name, values in answer.get("facets", {}).items():
         out.print()
         print_table([name, "works"], [(value["value"], value["count"]) for value in values], right={"works"})
-    for stage, reason in answer["degraded"].items():
-        err.print(f"Without {stage}: {reason}", style="yellow", markup=False)
-    if "next_cursor" in answer:
-        err.print(f"More: --cursor {answer['next_cursor']}", style="dim", soft_wrap=True)
+    show_remarks(answer)
     times = ", ".join(f"{name} {value:.0f} ms" for name, value in answer["stages"].items())
     where = answer["collection"] or ", ".join(dict.fromkeys(hit["collection"] for hit in hits)) or "nowhere"
     err.print(f"{where}: {times}", style="dim")
+
+
+def show_remarks(answer: Mapping[str, Any]) -> None:
+    """What was left out or had no effect, and where the list goes on."""
+    for stage, reason in answer["degraded"].items():
+        err.print(f"Without {stage}: {reason}", style="yellow", markup=False)
+    for warning in answer.get("warnings", ()):
+        err.print(f"No effect of {warning['field']}: {warning['message']}", style="yellow", markup=False)
+    if "next_cursor" in answer:
+        err.print(f"More: --cursor {answer['next_cursor']}", style="dim", soft_wrap=True)
 
 
 def _row(hit: Mapping[str, Any], described: bool) -> list[str]:

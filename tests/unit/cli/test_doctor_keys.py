@@ -132,6 +132,8 @@ def test_a_key_is_made_listed_and_revoked() -> None:
     listed = run(app, ["keys", "list", "--json"]).stdout
     assert made["key"] not in listed
     assert [(key["id"], key["scope"]) for key in json.loads(listed)] == [(made["id"], "write")]
+    lines = run(app, ["keys", "list", "--jsonl"]).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(listed)
     plain = run(app, ["keys", "list"]).stdout
     assert "reading room" in plain
     assert plain.endswith("\tnever\n")

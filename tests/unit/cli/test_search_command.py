@@ -131,6 +131,19 @@ def test_a_program_gets_what_rest_answers(client: Recording) -> None:
     assert json.loads(run("a", "--json").stdout) == ANSWER
 
 
+def test_a_program_that_reads_lines_gets_a_hit_a_line(client: Recording) -> None:
+    second = {**HIT, "rank": 2, "work": {**WORK, "title": "Überfahrt"}}
+    client.answer = {**ANSWER, "hits": [HIT, second], "warnings": [{"field": "explain", "message": "Nothing [there]."}]}
+    result = run("a", "--jsonl")
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [HIT, second]
+    assert "Überfahrt" in result.stdout
+    assert "--cursor abc" in result.stderr
+    assert "Without rerank: it is [down]" in result.stderr
+    assert "No effect of explain: Nothing [there]." in result.stderr
+    client.answer = {**ANSWER, "hits": []}
+    assert run("a", "--jsonl").stdout == ""
+
+
 def test_a_pipe_gets_a_line_a_hit_with_tabs_between(client: Recording) -> None:
     result = run("a")
     assert result.stdout == "1\t0.900\tn1\tA ford [31m\tAda Grey\t1861\n\nAda Grey\t3\n"
@@ -153,6 +166,7 @@ def test_nothing_found_is_said(client: Recording) -> None:
     assert "Nothing found" in run("a").stderr
 
 
+@pytest.mark.parametrize("flag", ["--json", "--jsonl"])
 @pytest.mark.parametrize(("kind", "code"), [(CollectionNotFound, 1), (Unauthenticated, 4), (Forbidden, 4)])
 def test_an_error_is_told_by_the_exit_code_and_to_programs_as_json(
     client: Recording,
@@ -160,10 +174,11 @@ def test_an_error_is_told_by_the_exit_code_and_to_programs_as_json(
     capsys: pytest.CaptureFixture[str],
     kind: type[BoonArtError],
     code: int,
+    flag: str,
 ) -> None:
     client.error = kind("There is [none].", hint="Look again.", field="collection")
     hint = "Look again." if code == 1 else "Put a key for it into BOONART_API_KEY; "
-    for arguments in (["a"], ["a", "--json"]):
+    for arguments in (["a"], ["a", flag]):
         monkeypatch.setattr("sys.argv", ["boonart", "search", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
