@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import State
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from boonart.bootstrap import Parts, build
@@ -27,6 +26,7 @@ from boonart_services.gateway.grpc_search import Door
 from boonart_services.gateway.limits import body_bytes
 from boonart_services.gateway.middleware import Guard
 from boonart_services.gateway.observed import Observed
+from boonart_services.gateway.origins import Origins
 from boonart_services.gateway.routes import (
     admin,
     collections,
@@ -136,7 +136,7 @@ def create_app(
     app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(given))
     if origins := [origin.strip() for origin in given.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
-            CORSMiddleware,
+            Origins,
             allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=[

@@ -130,6 +130,23 @@ async def test_only_listed_origins_may_call() -> None:
     assert {"ETag", "Server-Timing"} <= set(listed.headers["access-control-expose-headers"].split(", "))
 
 
+@pytest.mark.parametrize(
+    ("origin", "method", "header", "what"),
+    [
+        ("https://evil.example", "POST", "content-type", "origin"),
+        ("https://museum.example", "PATCH", "content-type", "method"),
+        ("https://museum.example", "POST", "x-strange", "headers"),
+    ],
+)
+async def test_what_a_page_may_not_do_is_a_problem(origin: str, method: str, header: str, what: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": header}
+    async with client_of(create_app(fake_parts("a", cors_origins="https://museum.example"))) as client:
+        refused = await client.options("/v1/search", headers=asked)
+    body = assert_problem(refused, 400, "bad-request")
+    assert f"Disallowed CORS {what}" in str(body["detail"])
+    assert ("access-control-allow-origin" in refused.headers) == (what != "origin")
+
+
 def test_a_public_address_without_keys_is_refused_unless_said_so(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.json")
     with pytest.raises(ConfigurationError, match="keys create"):
