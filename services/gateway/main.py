@@ -151,7 +151,7 @@ def create_app(
             expose_headers=EXPOSED,
         )
     # Pages, answers and scripts shrink to a fifth; pictures are left as they are.
-    app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
+    app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=3)
     app.add_middleware(Guard, most=body_bytes(given))
     app.add_middleware(Observed, metrics=here.metrics)
     openapi.install(app)
