@@ -33,6 +33,7 @@ CollectionName = Annotated[
         pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63})?$",
     ),
 ]
+GivenName = Annotated[str, Field(description="A collection, by its name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 WorkId = Annotated[Encodable, Field(description="The collection's own id of the work.", max_length=512)]
 
 
@@ -112,7 +113,7 @@ class SearchRequest(SearchOptions, Body):
         description="Several things at once, with weights.",
         json_schema_extra={"minItems": 1, "maxItems": MAX_PARTS},
     )
-    collections: list[CollectionName] = Field(
+    collections: list[GivenName] = Field(
         default_factory=list, max_length=MAX_COLLECTIONS, description="Several collections to search at once."
     )
     facets: FieldList = Field(default_factory=list)
