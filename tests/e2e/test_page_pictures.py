@@ -107,8 +107,8 @@ def test_places_are_reserved_before_their_pictures_come_without_a_script(visit: 
 
 @pytest.mark.parametrize("visit", [DENSE], indirect=True)
 def test_the_maps_pictures_are_small(visit: Visit) -> None:
-    visit.open("/map")
-    visit.page.locator(".map canvas").wait_for()
+    # A map of few works shows their pictures at once, a fuller one when it is seen closer.
     with visit.page.expect_request("**/thumbnail?**height=*") as asked:
+        visit.open("/map")
         visit.page.locator(".map canvas").press("+")
     assert asked.value.url.endswith("height=320")
