@@ -8,9 +8,8 @@ from pydantic import BaseModel, Field
 
 from boonart_services.gateway.filters import Body, Encodable, Number, Text, Whole
 from boonart_services.gateway.jobs import State
-from boonart_services.gateway.schemas import CollectionBody, PictureBody, WorkId
+from boonart_services.gateway.schemas import COLLECTION_NAME, CollectionBody, PictureBody, WorkId
 
-COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 MOST_WORKS = 1_000
 """Works that one request may bring; larger collections come in several, or by `boonart ingest`."""
 MOST_DELETED = 10_000

@@ -17,7 +17,7 @@ from boonart.bootstrap import Parts, build
 from boonart.errors import BoonArtError, ConfigurationError
 from boonart.keys import KeyFile
 from boonart.rpc.settings import ServingSettings
-from boonart.settings import Settings
+from boonart.settings import Settings, local_address
 from boonart_services.gateway import openapi, problems
 from boonart_services.gateway.access import Access, Rules, anonymous_scope, check_public
 from boonart_services.gateway.context import Context
@@ -58,7 +58,6 @@ EXPOSED = (
     "Location",
 )
 """Headers that pages of other origins may read."""
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def create_app(
@@ -133,8 +132,15 @@ def create_app(
         app.include_router(part.router)
     app.include_router(map_page.api)
     page.install(app)
-    app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(given))
-    if origins := [origin.strip() for origin in given.cors_origins.split(",") if origin.strip()]:
+    _guard(app, given, rules)
+    openapi.install(app)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings, rules: Rules) -> None:
+    """What each request passes on its way in, the last one first, and each answer on its way out."""
+    app.add_middleware(Access, rules=rules, anonymous=anonymous_scope(settings))
+    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             Origins,
             allow_origins=origins,
@@ -152,10 +158,8 @@ def create_app(
         )
     # Pages, answers and scripts shrink to a fifth; pictures are left as they are.
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=3)
-    app.add_middleware(Guard, most=body_bytes(given))
-    app.add_middleware(Observed, metrics=here.metrics)
-    openapi.install(app)
-    return app
+    app.add_middleware(Guard, most=body_bytes(settings))
+    app.add_middleware(Observed, metrics=app.state.context.metrics)
 
 
 async def _live(
@@ -244,12 +248,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address(host: str, port: int) -> str:
-    """The address at which this machine reaches a server that listens on `host`."""
-    host = _WILDCARDS.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 class GatewayServer(uvicorn.Server):
     """Says NOT_SERVING over gRPC as soon as it is told to stop, so that both doors close at the same time."""
 
@@ -291,7 +289,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None], serving: Servi
     """
     check_public(settings, KeyFile(settings.keys_file), serving.grpc_host if serving is not None else "")
     listener = _listen(settings.host, settings.port)
-    url = address(settings.host, settings.port)
+    url = local_address(settings.host, settings.port)
     failures: list[BaseException] = []
 
     def fail(error: BaseException) -> None:

@@ -26,6 +26,7 @@ BASE64: dict[str, JsonValue] = {
 }
 """How a field in base64 is described."""
 
+COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 CollectionName = Annotated[
     str,
     Field(
@@ -33,7 +34,7 @@ CollectionName = Annotated[
         pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63})?$",
     ),
 ]
-GivenName = Annotated[str, Field(description="A collection, by its name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+GivenName = Annotated[str, Field(description="A collection, by its name.", pattern=COLLECTION_NAME)]
 WorkId = Annotated[Encodable, Field(description="The collection's own id of the work.", max_length=512)]
 
 

@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         return self.home / "models"
 
 
+def local_address(host: str, port: int) -> str:
+    """The address at which this machine reaches a server that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def read_settings(**given: object) -> Settings:
     """Settings from the environment, with explicit values taking precedence.
 

@@ -14,7 +14,6 @@ from boonart.ports import CollectionInfo
 from boonart.records import SourceRecord
 from boonart_services.gateway import holdings
 from boonart_services.gateway.collection_schemas import (
-    COLLECTION_NAME,
     CollectionDescription,
     DeletedResponse,
     DeleteWorksRequest,
@@ -26,7 +25,7 @@ from boonart_services.gateway.collection_schemas import (
 from boonart_services.gateway.context import context
 from boonart_services.gateway.problems import documented
 from boonart_services.gateway.repeats import REPEATABLE, RepeatableRoute
-from boonart_services.gateway.schemas import CollectionsResponse
+from boonart_services.gateway.schemas import COLLECTION_NAME, CollectionsResponse
 
 router = APIRouter(
     prefix="/v1/collections",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from boonart import works
@@ -13,11 +13,12 @@ from boonart.maps import CollectionMap
 from boonart.works import Candidate, Mode
 from boonart_services.gateway.answers import picture_json
 from boonart_services.gateway.asked import EVERYWHERE, Asked, work_address
-from boonart_services.gateway.collection_schemas import COLLECTION_NAME, JobBody, MapWorksResponse
+from boonart_services.gateway.collection_schemas import JobBody, MapWorksResponse
 from boonart_services.gateway.context import Context, context
 from boonart_services.gateway.map_views import LISTED, MapView, Window, bounds_of, extent_of
 from boonart_services.gateway.mapped import MOST_ASKED, map_of, works_at, works_of_tag
 from boonart_services.gateway.problems import documented
+from boonart_services.gateway.routes.collections import Name
 from boonart_services.gateway.routes.page import KEYWORD_WEIGHT, show
 from boonart_services.gateway.views import WEAK_BELOW, View, work_title
 from boonart_services.gateway.work_views import thumbnail
@@ -25,7 +26,6 @@ from boonart_services.gateway.work_views import thumbnail
 api = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(401, 403, 404, 409, 422, 429, 503))
 router = APIRouter(include_in_schema=False)
 
-Name = Annotated[str, Path(description="The collection's name.", pattern=COLLECTION_NAME)]
 MARKED = 100
 """Most works that a query marks on the map."""
 NEAREST = 24

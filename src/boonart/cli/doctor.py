@@ -18,7 +18,7 @@ from rich.text import Text
 
 from boonart.cli.output import JsonFlag, out, print_json
 from boonart.errors import BoonArtError, ModelMismatch, ModelNotAvailable
-from boonart.settings import Settings, read_settings
+from boonart.settings import Settings, local_address, read_settings
 
 if TYPE_CHECKING:
     from boonart.ports import CollectionInfo, WorkIndex
@@ -171,9 +171,8 @@ def _is_boonart(settings: Settings) -> bool:
     """Whether what has the port is one of ours."""
     import httpx
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     try:
-        answer = httpx.get(f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/healthz", timeout=3.0)
+        answer = httpx.get(f"{local_address(settings.host, settings.port)}/healthz", timeout=3.0)
         return answer.is_success and answer.json().get("status") == "ok"
     except (httpx.HTTPError, ValueError, AttributeError):
         return False

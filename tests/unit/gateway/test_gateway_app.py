@@ -10,11 +10,11 @@ import pytest
 from gateway_fakes import KEY, OneVectorEncoder, OneWorkIndex, client_of, fake_parts
 
 from boonart.errors import CollectionNotFound, ConfigurationError, DeadlineExceeded, ModelNotAvailable, Unavailable
-from boonart.settings import Settings
+from boonart.settings import Settings, local_address
 from boonart.works import Query
 from boonart_services.gateway import problems
 from boonart_services.gateway.context import Context
-from boonart_services.gateway.main import address, check_port, create_app
+from boonart_services.gateway.main import check_port, create_app
 from boonart_services.gateway.middleware import HEADERS
 
 
@@ -220,4 +220,4 @@ def test_a_port_that_is_taken_is_said() -> None:
     ],
 )
 def test_the_address_is_one_that_can_be_opened(host: str, expected: str) -> None:
-    assert address(host, 80) == expected
+    assert local_address(host, 80) == expected
