@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -83,6 +82,11 @@ def kept(query: Query, hits: Iterable[Hit]) -> Iterator[Hit]:
         yield hit
 
 
+def count_kept(query: Query, hits: Iterable[Hit]) -> int:
+    """How many hits there are on all pages together."""
+    return sum(1 for _ in kept(query, hits))
+
+
 def vary(hits: Sequence[Hit], vectors: Mapping[str, Float32Array], diversity: float) -> list[Hit]:
     """The hits in an order that avoids what looks like those before it: maximal marginal relevance.
 
@@ -155,7 +159,7 @@ def _in_all(query: Query, answers: Sequence[Answer], hits: Sequence[Hit]) -> Tot
         complete = all(
             total.exact and total.value == len(answer.hits) for total, answer in zip(totals, answers, strict=True)
         )
-        return Total(len(cut(replace(query, limit=sys.maxsize), hits)), complete)
+        return Total(count_kept(query, hits), complete)
     return Total(sum(total.value for total in totals), all(total.exact for total in totals))
 
 

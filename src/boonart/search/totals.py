@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from boonart.ports import CollectionInfo, WorkIndex
 from boonart.search.finding import Found
-from boonart.search.ordering import kept
+from boonart.search.ordering import count_kept
 from boonart.search.queries import Wording, parts_of, positive_text
 from boonart.works import (
     And,
@@ -37,15 +37,14 @@ async def count_all(
     Args:
         hits: all that were found, uncut.
     """
-    known = sum(1 for _ in kept(query, hits))
     # Hits beyond the reranker's window have no relevance and are left out, so that the rest is all.
     bounded = query.min_relevance > 0 and any(hit.relevance is not None for hit in hits)
     if found.complete or bounded:
-        return Total(known)
+        return Total(count_kept(query, hits))
     # In hybrid mode words find works without a description too, beside those whose description is near.
     mixed = query.mode is Mode.HYBRID and target is Target.DESCRIPTIONS
     if query.per_artist or found.by_words or mixed or _phrases(query):
-        return Total(known, exact=False)
+        return Total(count_kept(query, hits), exact=False)
     filters = _filters(query, target)
     if not filters:
         return Total(info.count - len(_given(query)))
