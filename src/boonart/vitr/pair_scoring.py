@@ -19,6 +19,7 @@ from boonart.vitr.explain import word_maps
 from boonart.vitr.mixture import DISTINCTNESS, Mixture
 from boonart.vitr.model import RelationNetwork, reason
 from boonart.vitr.role import SUMMARY_SIZE, RoleHead, inner_products
+from boonart.vitr.role_views import Rows
 from boonart.works import ImageEmbedding, Ranker, TextEmbedding, WordMap
 
 DEPTH = 50
@@ -77,7 +78,7 @@ class _Block:
 
     found: Tensor
     parts: dict[str, Tensor]
-    judge: Callable[[Tensor], Tensor] | None
+    judge: Callable[[Rows], Tensor] | None
     behind: Tensor
     maps: Sequence[tuple[WordMap, ...]] | None
 
@@ -142,7 +143,7 @@ class PairScorer:
         for gathered in blocks:
             block = self._begin(query, ranker, mixture, gathered, explain=explain)
             if takes_all and block.judge is not None:
-                block.parts["role"] = block.judge(torch.arange(len(block.found), device=self._device))
+                block.parts["role"] = block.judge(slice(None))
             begun.append(block)
         if not takes_all:
             self._judge_best(begun, mixture)
@@ -171,7 +172,7 @@ class PairScorer:
 
     def _ground(
         self, head: RoleHead, query: Query, pairs: _Pairs, gathered: Gathered
-    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    ) -> tuple[Tensor, Callable[[Rows], Tensor]]:
         """Grounding scores, and how to come by role logits."""
         if isinstance(query, TextEmbedding):
             pictures = head.ground_pictures(pairs.regions, gathered.summaries[:, 1:], pairs.words[0])

@@ -22,6 +22,7 @@ from boonart.vitr.role_views import (
     GroundedTexts,
     Looked,
     RegionView,
+    Rows,
     WordView,
 )
 from boonart.works import GRID, REGIONS
@@ -138,8 +139,8 @@ class RoleHead(nn.Module):
         pooled = (products[-1] * weights).sum(dim=1) * pooled_inverse.squeeze(1) if self.config.pooled else None
         return GroundedPictures(self._ground(cosines, weights, pooled, view), inverse, view)
 
-    def judge_pictures(self, grounded: GroundedPictures, regions: Tensor, rows: Tensor) -> Tensor:
-        """Role logits of the chosen ones among C pictures, (len(rows),).
+    def judge_pictures(self, grounded: GroundedPictures, regions: Tensor, rows: Rows) -> Tensor:
+        """Role logits of the chosen ones among C pictures, one each.
 
         Args:
             grounded: what `ground_pictures` found.
@@ -167,13 +168,13 @@ class RoleHead(nn.Module):
         cosines = inner_products(texts.unit, picture.unit)
         return GroundedTexts(self._ground(cosines, picture.weights, pooled, texts), picture, texts)
 
-    def judge_texts(self, grounded: GroundedTexts, rows: Tensor) -> Tensor:
-        """Role logits of the chosen ones among C texts, (len(rows),)."""
+    def judge_texts(self, grounded: GroundedTexts, rows: Rows) -> Tensor:
+        """Role logits of the chosen ones among C texts, one each."""
         words = self.read_words(grounded.words.rows(rows, with_unit=True))
         return self._role(grounded.found.rows(rows), grounded.regions, words)
 
     def summarise(self, regions: Tensor) -> Tensor:
-        """What `score_pictures` needs to know of regions (P, R, E) beside themselves: (P, 2R + 1).
+        """What `ground_pictures` needs to know of regions (P, R, E) beside themselves: (P, 2R + 1).
 
         One over each region's length, how much each region counts, and one over the length of their weighted mean.
         """

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+Rows = Tensor | slice
+"""Which of several pairs, texts or pictures; a slice copies nothing."""
+
 
 class RegionView(NamedTuple):
     """What the head makes of P pictures, whatever the text.
@@ -68,7 +71,7 @@ class WordView(NamedTuple):
     pooled: Tensor
     neighbours: Neighbours | None
 
-    def rows(self, index: Tensor, *, with_unit: bool) -> WordView:
+    def rows(self, index: Rows, *, with_unit: bool) -> WordView:
         """The texts of these rows; their vectors, the bulk of it, only where they are needed."""
         return WordView(
             self.unit[index if with_unit else slice(0)],
@@ -110,7 +113,7 @@ class Grounded(NamedTuple):
     matches: Tensor
     scores: Tensor
 
-    def rows(self, index: Tensor) -> Grounded:
+    def rows(self, index: Rows) -> Grounded:
         """The pairs of these rows."""
         return Grounded(*(part[index] for part in self))
 
