@@ -76,7 +76,7 @@ def places_for(*kinds: Kind) -> tuple[Place, ...]:
     return ()
 
 
-def _scene(
+def make_scene(
     rng: random.Random,
     kind: RelationKind,
     things: Sequence[Thing],
@@ -84,6 +84,7 @@ def _scene(
     places: Sequence[Place],
     **changes: object,
 ) -> Scene | None:
+    """A scene of these things in one of the places, in a manner that fits it; None where there is no place."""
     if not places:
         return None
     place = rng.choice(list(places))
@@ -104,7 +105,7 @@ def _scene(
     return replace(scene, **changes)  # type: ignore[arg-type]
 
 
-def _two_colours(rng: random.Random, colours: Sequence[str]) -> tuple[str, str] | None:
+def two_colours(rng: random.Random, colours: Sequence[str]) -> tuple[str, str] | None:
     """Two colours that nobody takes for each other, or None."""
     first, second = rng.sample(list(colours), 2)
     return None if frozenset((first, second)) in _ALIKE else (first, second)
@@ -116,7 +117,7 @@ def _fit_for_still_life(things: Sequence[Thing]) -> bool:
     return any(kind.can("small") for kind in kinds) and not any(kind.can("person") for kind in kinds)
 
 
-def _thing(rng: random.Random, kind: Kind, *, coloured: float = 0.35, **changes: object) -> Thing:
+def make_thing(rng: random.Random, kind: Kind, *, coloured: float = 0.35, **changes: object) -> Thing:
     """A thing of this kind; with this probability in a colour of its own."""
     colour = rng.choice(kind.colours) if kind.colours and rng.random() < coloured else ""
     hair = ""
@@ -139,11 +140,10 @@ def _side(rng: random.Random) -> Scene | None:
     pool = rng.choice((_SOLID, _SOLID, _SOLID, _TABLETOP, _FLYERS, kinds_with("water")))
     a, b = _two(rng, pool, pool)
     name = rng.choice((RelationName.LEFT_OF, RelationName.RIGHT_OF))
-    return (
-        None
-        if a is b
-        else _scene(rng, RelationKind.SIDE, (_thing(rng, a), _thing(rng, b)), (Relation(name, 0, 1),), places_for(a, b))
-    )
+    if a is b:
+        return None
+    things = (make_thing(rng, a), make_thing(rng, b))
+    return make_scene(rng, RelationKind.SIDE, things, (Relation(name, 0, 1),), places_for(a, b))
 
 
 def _height(rng: random.Random) -> Scene | None:
@@ -154,10 +154,10 @@ def _height(rng: random.Random) -> Scene | None:
         return None
     name = rng.choice((RelationName.ABOVE, RelationName.BELOW))
     changes: dict[str, object] = {"manner": Manner.ABSTRACT} if abstract else {}
-    return _scene(
+    return make_scene(
         rng,
         RelationKind.HEIGHT,
-        (_thing(rng, a), _thing(rng, b)),
+        (make_thing(rng, a), make_thing(rng, b)),
         (Relation(name, 0, 1),),
         (Place.SKY, Place.FIELD, Place.SEA, Place.LANDSCAPE) if abstract else _AIR,
         **changes,
@@ -175,11 +175,11 @@ def _support(rng: random.Random) -> Scene | None:
     outside = _LAND if carrier.can("outdoor") and not a.can("table") else ()
     if carrier.name == "table" and not inside:
         inside = (Place.ROOM,)
-    things = (_thing(rng, a), _thing(rng, carrier, coloured=0.2))
+    things = (make_thing(rng, a), make_thing(rng, carrier, coloured=0.2))
     name = RelationName.ON
     if carrier.name in ("table", "chair", "bench") and rng.random() < 0.5:
         name = RelationName.UNDER
-    return _scene(rng, RelationKind.SUPPORT, things, (Relation(name, 0, 1),), (*inside, *outside))
+    return make_scene(rng, RelationKind.SUPPORT, things, (Relation(name, 0, 1),), (*inside, *outside))
 
 
 def _container(rng: random.Random) -> Scene | None:
@@ -189,13 +189,13 @@ def _container(rng: random.Random) -> Scene | None:
     else:
         pool = (*kinds_with("small", without=("holds", "furniture")), *kinds_with("fruit"))
     a = rng.choice(list(pool))
-    things = (_thing(rng, a), _thing(rng, vessel))
+    things = (make_thing(rng, a), make_thing(rng, vessel))
     places: tuple[Place, ...] = (Place.TABLE,) if a.can("table") else ()
     if vessel.can("ground"):
         places = (*places, Place.ROOM, *(_LAND if a.can("outdoor") else ()))
     elif a.can("pet"):
         places = (Place.ROOM, Place.TABLE)
-    return _scene(rng, RelationKind.CONTAINER, things, (Relation(RelationName.IN, 0, 1),), places)
+    return make_scene(rng, RelationKind.CONTAINER, things, (Relation(RelationName.IN, 0, 1),), places)
 
 
 def _depth(rng: random.Random) -> Scene | None:
@@ -204,31 +204,31 @@ def _depth(rng: random.Random) -> Scene | None:
     name = rng.choice((RelationName.BEHIND, RelationName.IN_FRONT_OF))
     if a is b:
         return None
-    things = (_thing(rng, a), _thing(rng, b))
-    return _scene(rng, RelationKind.DEPTH, things, (Relation(name, 0, 1),), places_for(a, b))
+    things = (make_thing(rng, a), make_thing(rng, b))
+    return make_scene(rng, RelationKind.DEPTH, things, (Relation(name, 0, 1),), places_for(a, b))
 
 
 def _riding(rng: random.Random) -> Scene | None:
     rider, mount = _two(rng, kinds_with("rider"), kinds_with("mount"))
-    things = [_thing(rng, rider), _thing(rng, mount, coloured=0.3)]
+    things = [make_thing(rng, rider), make_thing(rng, mount, coloured=0.3)]
     relations = [Relation(RelationName.RIDING, 0, 1)]
     if rng.random() < 0.2:
-        things.append(_thing(rng, mount, coloured=0.0, look=things[1].look))
+        things.append(make_thing(rng, mount, coloured=0.0, look=things[1].look))
         relations.append(Relation(RelationName.WITH, 0, 2))
         things[1] = replace(things[1], colour="")
-    return _scene(rng, RelationKind.RIDING, things, relations, _LAND)
+    return make_scene(rng, RelationKind.RIDING, things, relations, _LAND)
 
 
 def _holding(rng: random.Random) -> Scene | None:
     people = kinds_with("holder")
     holder, held = _two(rng, people, kinds_with("handy"))
-    things = [_thing(rng, holder), _thing(rng, held)]
+    things = [make_thing(rng, holder), make_thing(rng, held)]
     relations = [Relation(RelationName.HOLDING, 0, 1)]
     if rng.random() < 0.55:
         other = rng.choice([kind for kind in people if kind is not holder])
-        things.append(_thing(rng, other))
+        things.append(make_thing(rng, other))
         relations.append(Relation(RelationName.NEXT_TO, 0, 2))
-    return _scene(rng, RelationKind.HOLDING, things, relations, (Place.ROOM, *_LAND))
+    return make_scene(rng, RelationKind.HOLDING, things, relations, (Place.ROOM, *_LAND))
 
 
 def _sitting(rng: random.Random) -> Scene | None:
@@ -239,14 +239,14 @@ def _sitting(rng: random.Random) -> Scene | None:
         return None
     places = (Place.ROOM, *_LAND) if other.can("indoor") else _LAND
     name = rng.choice((RelationName.SITTING_WITH, RelationName.STANDING_WITH))
-    things = (_thing(rng, person), _thing(rng, other))
-    return _scene(rng, RelationKind.SITTING, things, (Relation(name, 0, 1),), places)
+    things = (make_thing(rng, person), make_thing(rng, other))
+    return make_scene(rng, RelationKind.SITTING, things, (Relation(name, 0, 1),), places)
 
 
 def _flying(rng: random.Random) -> Scene | None:
     a, b = _two(rng, _FLYERS, _FLYERS)
-    things = (_thing(rng, a), _thing(rng, b))
-    return _scene(
+    things = (make_thing(rng, a), make_thing(rng, b))
+    return make_scene(
         rng,
         RelationKind.FLYING,
         things,
@@ -262,13 +262,13 @@ def _size(rng: random.Random) -> Scene | None:
         return None
     big = rng.random() < 0.5
     things = (
-        _thing(rng, a, size="big" if big else "small"),
-        _thing(rng, b, size="small" if big else "big"),
+        make_thing(rng, a, size="big" if big else "small"),
+        make_thing(rng, b, size="small" if big else "big"),
     )
     name = RelationName.WITH
     if rng.random() < 0.4:
         name = RelationName.BIGGER_THAN if big else RelationName.SMALLER_THAN
-    return _scene(rng, RelationKind.SIZE, things, (Relation(name, 0, 1),), places_for(a, b))
+    return make_scene(rng, RelationKind.SIZE, things, (Relation(name, 0, 1),), places_for(a, b))
 
 
 def _count(rng: random.Random) -> Scene | None:
@@ -277,46 +277,46 @@ def _count(rng: random.Random) -> Scene | None:
     if a is b or max(a.height, b.height) > 0.55:
         return None
     first, second = rng.sample((1, 2, 3), 2)
-    things = (_thing(rng, a, count=first, coloured=0.15), _thing(rng, b, count=second, coloured=0.15))
-    return _scene(rng, RelationKind.COUNT, things, (Relation(RelationName.WITH, 0, 1),), places_for(a, b))
+    things = (make_thing(rng, a, count=first, coloured=0.15), make_thing(rng, b, count=second, coloured=0.15))
+    return make_scene(rng, RelationKind.COUNT, things, (Relation(RelationName.WITH, 0, 1),), places_for(a, b))
 
 
 def _colour(rng: random.Random) -> Scene | None:
     if rng.random() < 0.12:
         person = rng.choice(kinds_with("person"))
-        two = _two_colours(rng, ("red", "blue", "green", "black", "white", "purple", "yellow"))
+        two = two_colours(rng, ("red", "blue", "green", "black", "white", "purple", "yellow"))
         if two is None:
             return None
-        only = _thing(rng, person, colour=two[1], hair=two[0])
-        return _scene(rng, RelationKind.COLOUR, (only,), (), (Place.ROOM, *_LAND))
+        only = make_thing(rng, person, colour=two[1], hair=two[0])
+        return make_scene(rng, RelationKind.COLOUR, (only,), (), (Place.ROOM, *_LAND))
     a, b = _two(rng, _COLOURED, _COLOURED)
     shared = [colour for colour in a.colours if colour in b.colours]
     if a is b or len(shared) < 2:
         return None
-    two = _two_colours(rng, shared)
+    two = two_colours(rng, shared)
     if two is None:
         return None
     first, second = two
-    things = (_thing(rng, a, colour=first, hair=""), _thing(rng, b, colour=second, hair=""))
+    things = (make_thing(rng, a, colour=first, hair=""), make_thing(rng, b, colour=second, hair=""))
     name = rng.choice((RelationName.WITH, RelationName.NEXT_TO))
-    return _scene(rng, RelationKind.COLOUR, things, (Relation(name, 0, 1),), places_for(a, b))
+    return make_scene(rng, RelationKind.COLOUR, things, (Relation(name, 0, 1),), places_for(a, b))
 
 
 def _place_colour(rng: random.Random) -> Scene | None:
     kind = rng.choice([kind for kind in _COLOURED if kind.can("ground") or kind.can("table")])
     place = Place.TABLE if kind.can("table") else Place.ROOM
-    two = _two_colours(rng, [c for c in kind.colours if c not in ("black", "brown")])
+    two = two_colours(rng, [c for c in kind.colours if c not in ("black", "brown")])
     if two is None:
         return None
     first, second = two
-    things = (_thing(rng, kind, colour=first, hair=""),)
-    return _scene(rng, RelationKind.PLACE_COLOUR, things, (), (place,), place_colour=second)
+    things = (make_thing(rng, kind, colour=first, hair=""),)
+    return make_scene(rng, RelationKind.PLACE_COLOUR, things, (), (place,), place_colour=second)
 
 
 def _alone(rng: random.Random) -> Scene | None:
     kind = rng.choice((*_SOLID, *_TABLETOP, *_FLYERS, *kinds_with("vessel_on_water")))
-    thing = _thing(rng, kind, coloured=0.5, count=rng.choice((1, 1, 2, 3)))
-    return _scene(rng, RelationKind.ALONE, (thing,), (), places_for(kind))
+    thing = make_thing(rng, kind, coloured=0.5, count=rng.choice((1, 1, 2, 3)))
+    return make_scene(rng, RelationKind.ALONE, (thing,), (), places_for(kind))
 
 
 PRODUCTIONS: dict[RelationKind, Production] = {
@@ -340,8 +340,13 @@ PRODUCTIONS: dict[RelationKind, Production] = {
 
 def sample_group(rng: random.Random, kind: RelationKind, split: Split) -> TwinGroup | None:
     """A group of this kind whose pairs all belong to `split`; None where none was found in some hundred tries."""
+    return group_of(rng, PRODUCTIONS[kind], kind, split)
+
+
+def group_of(rng: random.Random, production: Production, kind: RelationKind, split: Split) -> TwinGroup | None:
+    """A group by this production whose pairs all belong to `split`; None where none was found in some hundred tries."""
     for _ in range(_ATTEMPTS):
-        scene = PRODUCTIONS[kind](rng)
+        scene = production(rng)
         if scene is None or split_of(scene) is not split:
             continue
         twin = twin_of(scene)

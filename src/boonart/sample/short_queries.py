@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boonart.sample.kinds import COLOURS, KINDS
 from boonart.sample.scenes import Manner, Place, Relation, RelationName, Scene, Thing, stable_number
@@ -34,6 +34,12 @@ _ALSO: dict[Place, tuple[Place, ...]] = {
 """Places that a place may be taken for."""
 _COATS_OF_ANIMALS = ("white", "brown", "black", "grey", "orange", "pink", "yellow")
 _PLURALS = {"person": "people", "child": "children"}
+_SLIPS = 0.1
+"""Share of the texts that are typed in a hurry."""
+_UNSLIPPED = frozenset(
+    {"a", "an", "the", "of", "in", "on", "and", "with", "to", *(name for name in KINDS), "person", "child"}
+)
+"""Words that stay: the smallest, and those that an "s" would make mean several."""
 _MANNERS: dict[Manner, tuple[str, ...]] = {
     Manner.REALIST: ("painting of {x}", "a picture of {x}"),
     Manner.IMPRESSIONIST: ("impressionist painting of {x}", "impression painting of {x}", "{x}, impressionist"),
@@ -91,11 +97,12 @@ def short_queries(scene: Scene) -> tuple[ShortQuery, ...]:
     rng = random.Random(stable_number("short", scene.seed))
     if not scene.things:
         return ()
-    return (
+    queries = (
         _query(rng, scene, _one_thing(rng, scene)),
         _query(rng, scene, _two_things(rng, scene)),
         _in_manner(rng, scene, (_one_thing if rng.random() < 0.5 else _two_things)(rng, scene)),
     )
+    return tuple(replace(query, text=_slip(rng, query.text)) for query in queries)
 
 
 def _query(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
@@ -128,11 +135,42 @@ def _two_things(rng: random.Random, scene: Scene) -> ShortQuery:
     if name in INVERSE and rng.random() < 0.3:
         first, second, name = second, first, INVERSE[name]
     (a, named_a), (b, named_b) = (_phrase(rng, scene.things[place], article) for place in (first, second))
+    if scene.things[first] == scene.things[second] and scene.things[first].count == 1:
+        b, named_b = _another(rng, a, named_a), named_a
     asks = a.asks | b.asks
     if name in _LOOSE or rng.random() < 0.25:
         return ShortQuery(f"{a.text} {rng.choice(('and', 'with'))} {b.text}", asks)
-    text = f"{a.text} {rng.choice(RELATION_WORDS[name])} {b.text}"
-    return ShortQuery(text, asks | {f"{named_a} {name} {named_b}"})
+    told = ShortQuery(f"{a.text} {rng.choice(RELATION_WORDS[name])} {b.text}", asks | {f"{named_a} {name} {named_b}"})
+    third = next((place for place in range(len(scene.things)) if place not in (first, second)), None)
+    return told if third is None or rng.random() < 0.5 else _and_a_third(rng, scene, told, (b, named_b), second, third)
+
+
+def _and_a_third(
+    rng: random.Random, scene: Scene, told: ShortQuery, second: tuple[ShortQuery, str], at: int, third: int
+) -> ShortQuery:
+    """The two, and one more that is with them."""
+    named, name = second
+    if scene.things[third] == scene.things[at]:
+        other = _another(rng, named, name)
+    else:
+        other = _phrase(rng, scene.things[third], rng.choice(("", "a")))[0]
+    return ShortQuery(f"{told.text} {rng.choice(('and', 'with'))} {other.text}", told.asks | other.asks)
+
+
+def _another(rng: random.Random, first: ShortQuery, name: str) -> ShortQuery:
+    """The second of two that are alike."""
+    return ShortQuery(rng.choice((f"another {name}", f"another {name}", "another")), first.asks | {f"several {name}"})
+
+
+def _slip(rng: random.Random, text: str) -> str:
+    """What fingers make of it: an "s" too many at one word, now and then."""
+    if rng.random() >= _SLIPS:
+        return text
+    words = text.split()
+    place = rng.randrange(len(words))
+    if words[place] not in _UNSLIPPED and not words[place].endswith("s"):
+        words[place] += "s"
+    return " ".join(words)
 
 
 def _phrase(rng: random.Random, thing: Thing, article: str) -> tuple[ShortQuery, str]:

@@ -48,6 +48,8 @@ class Stage:
         global_from: pass from which the global similarity takes part (published head).
         photographs: how often a pass goes through each set without twins: a third of each of three views, say.
         twins: how often a pass goes through each set of twins.
+        alike: pictures of a set of twins that are said to show much the same stand together in clumps of about so many;
+            0 for batches at random.
         options: of a step.
         twin_options: of a step over a set of twins, where they are others.
     """
@@ -66,6 +68,7 @@ class Stage:
     global_from: int = 3
     photographs: float = 1.0
     twins: float = 1.0
+    alike: int = 0
     options: StepOptions = field(default_factory=StepOptions)
     twin_options: StepOptions | None = None
 
@@ -219,7 +222,12 @@ class _StageRun:
         self.stage = stage = training.stages[number]
         lseh = stage.head is Head.VITR and stage.options.loss is Loss.LSEH
         self.samplers = [
-            BatchSampler(part, _batch_of(stage, part), description_vectors(part.texts) if lseh else None)
+            BatchSampler(
+                part,
+                _batch_of(stage, part),
+                description_vectors(part.texts) if lseh else None,
+                alike=stage.alike if _has_twins(part) else 0,
+            )
             for part in sets
         ]
         shares = [stage.twins if _has_twins(part) else stage.photographs for part in sets]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from boonart.training.vitr_features import PairFeatures
+from boonart.works import Float32Array
 
 Rows = npt.NDArray[np.int64]
 
@@ -85,9 +86,13 @@ class BatchSampler:
         features: the set.
         size: pictures a batch.
         descriptions: (M, 400) vectors of the set's texts, where the loss needs them.
+        alike: pictures that are said to show much the same stand together in clumps of about so many, so that a batch
+            holds what is easily taken for each other; 0 for batches at random.
     """
 
-    def __init__(self, features: PairFeatures, size: int, descriptions: Tensor | None = None) -> None:
+    def __init__(
+        self, features: PairFeatures, size: int, descriptions: Tensor | None = None, *, alike: int = 0
+    ) -> None:
         self._descriptions = descriptions if descriptions is not None else torch.zeros((len(features.owners), 0))
         self._features = features
         self._size = size
@@ -99,6 +104,8 @@ class BatchSampler:
             false.setdefault(int(features.contradicts[row]), []).append(int(row))
         self._false = false
         self._groups = _twin_groups(features)
+        self._alike = alike
+        self._said = _said(features, self._groups) if alike else np.zeros((0, 0), dtype=np.float32)
 
     def __len__(self) -> int:
         """Batches an epoch; one epoch shows each picture once."""
@@ -107,6 +114,8 @@ class BatchSampler:
     def epoch(self, rng: np.random.Generator, *, skip: int = 0) -> Iterator[PairBatch]:
         """The batches of one epoch in random order; the first `skip` are passed over, not read."""
         order = rng.permutation(len(self._groups))
+        if self._alike:
+            order = clumped(self._said, order, max(1, round(self._alike * len(order) / len(self._true))), rng)
         rows = np.array([row for group in order for row in self._groups[group]])
         for number in range(len(self)):
             seed = rng.integers(2**63)
@@ -146,6 +155,32 @@ class BatchSampler:
             if features.asks[text]:
                 same[place] |= [features.is_true(text, int(row)) for row in rows]
         return same
+
+
+def clumped(vectors: Float32Array, order: Rows, size: int, rng: np.random.Generator) -> Rows:
+    """An order in which each `size` that follow each other are alike, the clumps at random.
+
+    Args:
+        vectors: (G, D) of length 1.
+        order: (G,) a random order; the first left of it is joined by those nearest to it, again and again.
+    """
+    left, clumps = order, []
+    while len(left):
+        likeness = vectors[left] @ vectors[left[0]]
+        nearest = np.argsort(-likeness, kind="stable")[:size]
+        clumps.append(left[nearest])
+        left = np.delete(left, nearest)
+    # The last clumps are of what nobody is near to: at the end they would be left out of every pass.
+    return np.concatenate([clumps[place] for place in rng.permutation(len(clumps))])
+
+
+def _said(features: PairFeatures, groups: Sequence[Sequence[int]]) -> Float32Array:
+    """What is said of each group, (G, D): the mean of the vectors of its own texts, scaled to length 1."""
+    own = features.own_texts
+    sums = np.zeros_like(features.image_globals)
+    np.add.at(sums, features.owners[own], features.text_globals[own])
+    said = np.stack([sums[list(group)].sum(axis=0) for group in groups])
+    return np.asarray(said / np.linalg.norm(said, axis=1, keepdims=True).clip(min=1e-6), dtype=np.float32)
 
 
 def _twin_groups(features: PairFeatures) -> list[list[int]]:

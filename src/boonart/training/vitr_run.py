@@ -19,7 +19,15 @@ from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
 from boonart.training.vitr_querybank import with_querybank
-from boonart.training.vitr_sources import Source, altered_view, hard_scene_pictures, read_source, scene_pictures
+from boonart.training.vitr_sources import (
+    Source,
+    altered_view,
+    companion_pictures,
+    hard_scene_pictures,
+    joined,
+    read_source,
+    scene_pictures,
+)
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
@@ -35,7 +43,8 @@ class VitrData:
         paths: of captioned pictures, see `vitr_sources.read_source`.
         scenes: how many generated scenes to train on beside them.
         hard_scenes: how many more to look through for the kinds of relation that are hard.
-        dev_scenes: how many to choose by.
+        companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
+        dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
         cache: folder for encoded features; kept between runs.
@@ -45,6 +54,7 @@ class VitrData:
     cache: Path
     scenes: int = 0
     hard_scenes: int = 0
+    companions: int = 0
     dev_scenes: int = 0
     seed: int = 0
     views: int = 2
@@ -101,7 +111,7 @@ def train_vitr(
         licence=licence,
         description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
         data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)
-        + (f"; {data.scenes} generated scenes, seed {data.seed}" if data.scenes else ""),
+        + (f"; {data.scenes + data.companions} generated scenes, seed {data.seed}" if data.scenes else ""),
         encoder_id=encoder.card.id,
         figures={
             f"dev.{stage.head.value}.{name}": round(value, 2)
@@ -140,6 +150,8 @@ def training_sets(
         sets.append(encode(f"scenes-train-{data.seed}", scenes))
     if data.hard_scenes and (hard := hard_scene_pictures(data.seed, data.scenes, data.hard_scenes)):
         sets.append(encode(f"scenes-hard-{data.seed}", hard))
+    if data.companions:
+        sets.append(encode(f"companions-train-{data.seed}", companion_pictures(data.seed, data.companions, "train")))
     return sets
 
 
@@ -151,7 +163,10 @@ def dev_sets(
     photographs = next((encode(f"{s.name}-dev", s.dev) for s in sources if s.dev), None)
     scenes = None
     if data.dev_scenes:
-        scenes = encode(f"scenes-dev-{data.seed}", scene_pictures(data.seed, data.dev_scenes, "dev"))
+        painted = scene_pictures(data.seed, data.dev_scenes, "dev")
+        if data.companions:
+            painted = joined(painted, companion_pictures(data.seed, data.dev_scenes * 3 // 8, "dev"))
+        scenes = encode(f"scenes-dev-{data.seed}", painted)
     return DevSets(photographs, scenes)
 
 

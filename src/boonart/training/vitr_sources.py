@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -176,10 +176,26 @@ def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
     from boonart.sample.generation import training_groups
     from boonart.sample.scenes import Split
 
-    pictures: list[TrainingPicture] = []
-    for number, group in enumerate(training_groups(seed, count, Split(split))):
-        pictures += _scene_group(group, number)
-    return pictures
+    return _of_groups(training_groups(seed, count, Split(split)))
+
+
+def companion_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
+    """Scenes of two of a kind and of coloured cloths, see `boonart.sample.companions`; as `scene_pictures`."""
+    from boonart.sample.companions import companion_groups
+    from boonart.sample.scenes import Split
+
+    return _of_groups(companion_groups(seed, count, Split(split)))
+
+
+def joined(first: Sequence[TrainingPicture], second: Sequence[TrainingPicture]) -> list[TrainingPicture]:
+    """Two lists of scenes as one; twin groups keep apart."""
+    offset = 1 + max((picture.twin for picture in first), default=-1)
+    moved = [replace(picture, twin=picture.twin + offset if picture.twin >= 0 else -1) for picture in second]
+    return [*first, *moved]
+
+
+def _of_groups(groups: Iterable[Any]) -> list[TrainingPicture]:
+    return [picture for number, group in enumerate(groups) for picture in _scene_group(group, number)]
 
 
 def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPicture]:

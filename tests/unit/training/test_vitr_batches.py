@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from vitr_toys import SquareEncoder, scene, twins
 
-from boonart.training.vitr_batches import BatchSampler, padded_texts
+from boonart.training.vitr_batches import BatchSampler, clumped, padded_texts
 from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import StepOptions, _offsets, candidate_pairs, role_loss
 from boonart.vitr.config import VitrConfig
@@ -167,3 +167,21 @@ def test_a_twin_of_which_the_same_words_are_true_is_no_lesson(tmp_path):
         assert bool(batch.same.all()) == short
         counts.add((short, int(valid[:, 1:].sum())))
     assert counts == {(True, 0), (False, 4)}
+
+
+def test_clumps_hold_what_is_alike_and_everything_once():
+    rng = np.random.default_rng(0)
+    centres = np.eye(4, dtype=np.float32).repeat(6, axis=0)
+    vectors = centres + 0.01 * rng.standard_normal(centres.shape).astype(np.float32)
+    order = clumped(vectors, rng.permutation(24), 6, rng)
+    assert sorted(order.tolist()) == list(range(24))
+    assert all(len({place // 6 for place in order[start : start + 6]}) == 1 for start in range(0, 24, 6))
+
+
+def test_batches_of_clumps_show_each_picture_once_and_keep_twins_together(tmp_path):
+    features = toys(tmp_path)
+    shown = list(BatchSampler(features, 4, alike=4).epoch(np.random.default_rng(0)))
+    assert sorted(torch.cat([batch.image_globals for batch in shown]).tolist()) == sorted(
+        features.image_globals.tolist()
+    )
+    assert all(bool((batch.twins >= 0).all()) for batch in shown)

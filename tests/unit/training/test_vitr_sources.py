@@ -11,7 +11,9 @@ from boonart.errors import SourceError
 from boonart.training.vitr_sources import (
     HARD_KINDS,
     altered_view,
+    companion_pictures,
     hard_scene_pictures,
+    joined,
     read_source,
     scene_pictures,
 )
@@ -144,3 +146,14 @@ def test_hard_scenes_are_further_scenes_of_the_hard_kinds():
     assert 5 < len(hard) < 40
     assert {picture.kind for picture in hard} <= HARD_KINDS
     assert not {picture.captions for picture in hard} & first
+
+
+def test_joined_scenes_keep_their_twins_apart():
+    first, second = scene_pictures(3, 12, "dev"), companion_pictures(3, 12, "dev")
+    both = joined(first, second)
+    assert [item.captions for item in both] == [item.captions for item in (*first, *second)]
+    twins: dict[int, int] = {}
+    for item in both:
+        if item.twin >= 0:
+            twins[item.twin] = twins.get(item.twin, 0) + 1
+    assert set(twins.values()) == {2}
