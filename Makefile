@@ -55,6 +55,8 @@ lint: $(VENV)/.installed-dev ## ruff
 
 typecheck: $(VENV)/.installed-dev ## mypy, strict
 	@$(BIN)/mypy
+	@mkdir -p build/typed && ln -sfn ../../services build/typed/boonart_services && ln -sfn ../../ingest build/typed/boonart_ingest
+	@MYPYPATH=src:build/typed $(BIN)/mypy -p boonart_services -p boonart_ingest # under the names they are installed by
 
 unit: $(VENV)/.installed-dev ## the tests that need milliseconds
 	@$(BIN)/python -m pytest -q -n 2 tests/unit

@@ -132,13 +132,13 @@ def _columns(header: list[str], mapping: Mapping[str, str], needed: tuple[str, .
         positions.setdefault(name.casefold(), position)
     columns: dict[str, int] = {}
     for field, column in mapping.items():
-        position = positions.get(column.strip().casefold())
-        if position is None:
+        found = positions.get(column.strip().casefold())
+        if found is None:
             raise SourceError(
                 f"{path.name} has no column {column!r}, which {field!r} is mapped to.",
                 hint=f"Its columns are: {there}.",
             )
-        columns[field] = position
+        columns[field] = found
     taken = set(columns.values())
     for position, name in enumerate(names):
         field = name.casefold() if name.casefold() in FIELDS else name

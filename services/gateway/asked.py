@@ -126,8 +126,10 @@ class Asked:
 
     def without(self, part: Part) -> Asked:
         """The same without one part."""
-        if part.kind != "text":
-            return replace(self, **{part.kind: "", f"{part.kind}_weight": 1.0}, more=0)
+        if part.kind == "picture":
+            return replace(self, picture="", picture_weight=1.0, more=0)
+        if part.kind == "like":
+            return replace(self, like="", like_weight=1.0, more=0)
         rest = [other for other in self.parts if other.kind == "text" and other.place != part.place]
         return self._with_texts(rest)
 

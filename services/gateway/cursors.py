@@ -49,9 +49,9 @@ class Cursor:
 def digest(query: Query) -> str:
     """What tells one query from another, over REST and gRPC alike; pages of different length belong to one list."""
     found = hashlib.blake2b(digest_size=12)
-    for part in (query, *query.parts):
-        if part.picture is not None:
-            found.update(part.picture.pixels.tobytes())
+    for picture in (query.picture, *(part.picture for part in query.parts)):
+        if picture is not None:
+            found.update(picture.pixels.tobytes())
     parts = tuple(replace(part, picture=None) for part in query.parts)
     # Texts may hold anything, also halves of characters.
     found.update(repr(replace(query, picture=None, parts=parts, limit=0)).encode("utf-8", "surrogatepass"))

@@ -114,7 +114,7 @@ def chosen(request: Request) -> Texts:
 
 def _accepted(header: str) -> list[str]:
     """The tags of an `Accept-Language` header, best first (RFC 9110, 12.5.4)."""
-    weighted = []
+    weighted: list[tuple[float, int, str]] = []
     for part in header.split(",")[:20]:
         tag, _, weight = part.strip().partition(";q=")
         try:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -214,7 +214,7 @@ async def search(here: Context, view: View, *, facets: bool = True) -> None:
             counting.cancel()
 
 
-async def _facets(here: Context, names: Sequence[str], asked: Asked, kinds: dict[str, str]) -> list[Facet]:
+async def _facets(here: Context, names: Sequence[str], asked: Asked, kinds: Mapping[str, str]) -> list[Facet]:
     """The facets; what goes wrong with them must not hide the results."""
     try:
         return await facets_of(here.wired().index, names, asked, kinds)

@@ -19,7 +19,8 @@ router = APIRouter(prefix="/v1/works", tags=["works"], responses=documented(404,
 
 FOREVER = "public, max-age=31536000, immutable"
 BRIEFLY = "public, max-age=60"
-ThumbnailHeight = IntEnum("ThumbnailHeight", {f"H{height}": height for height in THUMBNAIL_HEIGHTS})
+# Made of what the picture store keeps, which a type checker cannot know.
+ThumbnailHeight = IntEnum("ThumbnailHeight", {f"H{height}": height for height in THUMBNAIL_HEIGHTS})  # type: ignore[misc]
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
