@@ -110,7 +110,8 @@ def starter_preset() -> VitrTraining:
     """What made the shipped weights: the role-aware head with the projections, then the published head on them.
 
     Photographs teach to find words in pictures, scenes to tell relations. In large batches the ones, in small ones
-    the others, and in turn: after the other, each would unlearn what the other had taught.
+    the others, and in turn: after the other, each would unlearn what the other had taught. First the role tokens learn
+    from twins alone what a relation is; then, in lists of what is alike, to put the right picture before all others.
     """
     joint = Stage(
         Head.ROLE,
@@ -127,6 +128,22 @@ def starter_preset() -> VitrTraining:
         ),
         twin_options=StepOptions(hard_negatives=1, grounding=0.5, false_texts=False, lists=0.0, centring=0.01),
     )
+    lists = Stage(
+        Head.ROLE,
+        passes=14,
+        batch=256,
+        twin_batch=64,
+        rate=6e-4,
+        weight_decay=1e-2,
+        averaging=0.995,
+        photographs=0.25,
+        twins=0.5,
+        alike=16,
+        options=StepOptions(
+            hard_negatives=3, lists=0.5, twins=0.0, exchanged=0.3, centring=0.01, token_dropout=0.2, region_dropout=0.0
+        ),
+        twin_options=StepOptions(hard_negatives=8, grounding=0.5, false_texts=False, centring=0.01),
+    )
     published = Stage(
         Head.VITR,
         passes=1,
@@ -137,7 +154,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.34,
         options=StepOptions(false_texts=False),
     )
-    return VitrTraining((joint, published), querybank=1536, colours=5.0)
+    return VitrTraining((joint, lists, published), querybank=1536, colours=5.0)
 
 
 @dataclass(slots=True)

@@ -127,8 +127,10 @@ def test_the_presets_are_what_they_say():
     assert (paper.rate, paper.weight_decay, paper.batch, paper.passes) == (4e-4, 1e-4, 256, 30)
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
-    joint, published = starter_preset().stages
-    assert (joint.head, published.head) == (Head.ROLE, Head.VITR)
+    joint, lists, published = starter_preset().stages
+    assert (joint.head, lists.head, published.head) == (Head.ROLE, Head.ROLE, Head.VITR)
+    assert joint.twin_options is not None and not joint.twin_options.lists
+    assert lists.twin_options is not None and lists.twin_options.lists and lists.alike
     assert published.freeze_projections
 
 
