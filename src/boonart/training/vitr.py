@@ -110,8 +110,9 @@ def starter_preset() -> VitrTraining:
     """What made the shipped weights: the role-aware head with the projections, then the published head on them.
 
     Photographs teach to find words in pictures, scenes to tell relations. In large batches the ones, in small ones
-    the others, and in turn: after the other, each would unlearn what the other had taught. First the role tokens learn
-    from twins alone what a relation is; then, in lists of what is alike, to put the right picture before all others.
+    the others, and in turn: after the other, each would unlearn what the other had taught. First the role tokens
+    learn from twins alone what a relation is; then, in lists of what is alike, to put the right picture before all
+    others; at last, with projections that stay, to mend what global vectors and grounding together get wrong.
     """
     joint = Stage(
         Head.ROLE,
@@ -144,6 +145,18 @@ def starter_preset() -> VitrTraining:
         ),
         twin_options=StepOptions(hard_negatives=8, grounding=0.5, false_texts=False, centring=0.01),
     )
+    mixed = replace(
+        lists,
+        passes=9,
+        rate=5e-4,
+        freeze_projections=True,
+        photographs=0.15,
+        twins=0.7,
+        options=replace(lists.options, grounding=0.0),
+        twin_options=StepOptions(
+            hard_negatives=8, grounding=0.0, false_texts=False, centring=0.003, score_scale=8.0, global_scale=23.0
+        ),
+    )
     published = Stage(
         Head.VITR,
         passes=1,
@@ -154,7 +167,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.34,
         options=StepOptions(false_texts=False),
     )
-    return VitrTraining((joint, lists, published), querybank=1536, colours=5.0)
+    return VitrTraining((joint, lists, mixed, published), querybank=1536, colours=5.0)
 
 
 @dataclass(slots=True)

@@ -121,11 +121,8 @@ def _best_recalls(
 
 
 def _worth(weights: Mapping[str, float], lists: Sequence[CandidateLists], twins: Parts | None) -> float:
-    """The recalls on photographs, half of those on scenes, and half of the percentage of twins told apart."""
-    shares = (1.0, 0.5)
-    worth = sum(
-        share * sum(recalls(some, mixed(some.parts, weights))) for share, some in zip(shares, lists, strict=False)
-    )
+    """The recalls on photographs and on scenes, and half of the percentage of twins told apart."""
+    worth = sum(sum(recalls(some, mixed(some.parts, weights))) for some in lists)
     if twins is not None:
         pairs = mixed(twins, weights)
         worth += 50.0 * float((pairs[:, 0] > pairs[:, 1]).mean())

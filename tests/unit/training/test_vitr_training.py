@@ -127,10 +127,15 @@ def test_the_presets_are_what_they_say():
     assert (paper.rate, paper.weight_decay, paper.batch, paper.passes) == (4e-4, 1e-4, 256, 30)
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
-    joint, lists, published = starter_preset().stages
-    assert (joint.head, lists.head, published.head) == (Head.ROLE, Head.ROLE, Head.VITR)
-    assert joint.twin_options is not None and not joint.twin_options.lists
-    assert lists.twin_options is not None and lists.twin_options.lists and lists.alike
+    joint, lists, mixed, published = starter_preset().stages
+    assert [stage.head for stage in (joint, lists, mixed, published)] == [Head.ROLE, Head.ROLE, Head.ROLE, Head.VITR]
+    twins = [stage.twin_options or stage.options for stage in (joint, lists, mixed)]
+    assert [(bool(options.lists), bool(options.global_scale)) for options in twins] == [
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
+    assert mixed.freeze_projections
     assert published.freeze_projections
 
 
