@@ -36,9 +36,7 @@ _COATS_OF_ANIMALS = ("white", "brown", "black", "grey", "orange", "pink", "yello
 _PLURALS = {"person": "people", "child": "children"}
 _SLIPS = 0.1
 """Share of the texts that are typed in a hurry."""
-_UNSLIPPED = frozenset(
-    {"a", "an", "the", "of", "in", "on", "and", "with", "to", *(name for name in KINDS), "person", "child"}
-)
+_UNSLIPPED = frozenset({"a", "an", "the", "of", "in", "on", "and", "with", "to", "person", "child", *KINDS})
 """Words that stay: the smallest, and those that an "s" would make mean several."""
 _MANNERS: dict[Manner, tuple[str, ...]] = {
     Manner.REALIST: ("painting of {x}", "a picture of {x}"),
