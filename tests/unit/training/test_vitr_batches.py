@@ -98,6 +98,24 @@ def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
         assert set(only) == {"role"}
 
 
+def test_role_tokens_learn_what_the_global_vectors_get_wrong(tmp_path):
+    """Where the global vectors are right nothing is left to learn in lists, where they are wrong more than without."""
+    torch.manual_seed(0)
+    features = toys(tmp_path)
+    batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
+    sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
+    network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+    options = StepOptions(hard_negatives=2, grounding=0.0, twins=0.0, false_texts=False, score_scale=0.0)
+    pictures, texts = torch.eye(8), torch.eye(8)
+
+    def left_to_learn(scale, pictures):
+        globals_ = replace(batch.texts, global_vectors=texts, tokens=batch.texts.tokens[:8], mask=batch.texts.mask[:8])
+        seen = replace(batch, image_globals=pictures, texts=globals_, false_owners=batch.false_owners[:0])
+        return role_loss(network, seen, replace(options, global_scale=scale))["role"].item()
+
+    assert left_to_learn(50.0, pictures) < 1e-3 < left_to_learn(0.0, pictures) < left_to_learn(50.0, -pictures)
+
+
 def test_offsets_are_what_strangers_score_and_where_a_pair_and_its_counterpart_meet():
     # the true pair, a stranger by the text, the twin's picture; a stranger by the picture, the twin's text, a false one
     by_picture = torch.tensor([False, False, False, True, True, True])
