@@ -11,16 +11,26 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from boonart.sample.grammar import Production, group_of, make_scene, make_thing, places_for, two_colours
+from boonart.sample.generation import supply
+from boonart.sample.grammar import (
+    CLOTHS,
+    FLIGHT_PLACES,
+    FLYERS,
+    TABLETOP,
+    Production,
+    colourful,
+    group_of,
+    make_scene,
+    make_thing,
+    places_for,
+    two_colours,
+)
 from boonart.sample.kinds import Kind, kinds_with
-from boonart.sample.scenes import Place, Relation, RelationKind, RelationName, Scene, Split, TwinGroup, stable_number
+from boonart.sample.scenes import Place, Relation, RelationKind, RelationName, Scene, Split, TwinGroup
 
 _BULKY = kinds_with("bulky", "ground")
 _VESSELS = kinds_with("vessel_on_water")
-_FLYERS = (*kinds_with("flyer"), *kinds_with("flies", "ground"))
-_TABLETOP = kinds_with("table")
 _PETS = (*kinds_with("pet"), *kinds_with("person"))
-_CLOTHS = ("white", "blue", "red", "green")
 
 
 def _twice(
@@ -32,13 +42,12 @@ def _twice(
 
 
 def _behind(rng: random.Random) -> Scene | None:
-    pool = rng.choice((_BULKY, _BULKY, _VESSELS, _TABLETOP))
+    pool = rng.choice((_BULKY, _BULKY, _VESSELS, TABLETOP))
     return _twice(rng, pool, RelationKind.DEPTH, RelationName.BEHIND)
 
 
 def _flying(rng: random.Random) -> Scene | None:
-    places = (Place.FIELD, Place.BEACH, Place.LANDSCAPE, Place.MOUNTAINS)
-    return _twice(rng, _FLYERS, RelationKind.FLYING, RelationName.FLYING_WITH, places)
+    return _twice(rng, FLYERS, RelationKind.FLYING, RelationName.FLYING_WITH, FLIGHT_PLACES)
 
 
 def _riding(rng: random.Random) -> Scene | None:
@@ -51,7 +60,7 @@ def _riding(rng: random.Random) -> Scene | None:
 
 def _two_coats(rng: random.Random) -> Scene | None:
     """Two of a kind in two colours, in a room of a third: its twin exchanges one of them with the room."""
-    kind = rng.choice([kind for kind in (*_PETS, *kinds_with("indoor", "ground")) if len(kind.colours) > 4])
+    kind = rng.choice(colourful((*_PETS, *kinds_with("indoor", "ground"))))
     chosen = two_colours(rng, kind.colours)
     walls = rng.choice(("red", "blue", "green", "yellow", "purple", "orange"))
     if chosen is None or walls in chosen:
@@ -64,9 +73,9 @@ def _two_coats(rng: random.Random) -> Scene | None:
 
 def _on_a_cloth(rng: random.Random) -> Scene | None:
     """Some things as they are and a coloured one, on a cloth of another colour."""
-    coloured = rng.choice([kind for kind in _TABLETOP if len(kind.colours) > 4])
-    plain = rng.choice([kind for kind in _TABLETOP if kind is not coloured])
-    colour, cloth = rng.choice(coloured.colours), rng.choice(_CLOTHS)
+    coloured = rng.choice(colourful(TABLETOP))
+    plain = rng.choice([kind for kind in TABLETOP if kind is not coloured])
+    colour, cloth = rng.choice(coloured.colours), rng.choice(CLOTHS)
     if colour == cloth:
         return None
     things = (
@@ -79,20 +88,20 @@ def _on_a_cloth(rng: random.Random) -> Scene | None:
 
 def _natural_still_life(rng: random.Random) -> Scene | None:
     """One kind of thing on a table, in its own colour or a given one."""
-    kind = rng.choice(_TABLETOP)
+    kind = rng.choice(TABLETOP)
     thing = make_thing(rng, kind, coloured=0.4, count=rng.choice((1, 2, 3)))
     return make_scene(rng, RelationKind.ALONE, (thing,), (), (Place.TABLE,))
 
 
-PRODUCTIONS: tuple[tuple[Production, RelationKind, float], ...] = (
-    (_behind, RelationKind.DEPTH, 1.0),
-    (_flying, RelationKind.FLYING, 0.7),
-    (_riding, RelationKind.RIDING, 0.7),
-    (_two_coats, RelationKind.COLOUR, 1.0),
-    (_on_a_cloth, RelationKind.PLACE_COLOUR, 1.0),
-    (_natural_still_life, RelationKind.ALONE, 0.7),
-)
-"""How such scenes are made, their kinds of relation, and how often."""
+_PRODUCTIONS: dict[Production, float] = {
+    _behind: 1.0,
+    _flying: 0.7,
+    _riding: 0.7,
+    _two_coats: 1.0,
+    _on_a_cloth: 1.0,
+    _natural_still_life: 0.7,
+}
+"""How such scenes are made, and how often."""
 
 
 def companion_groups(seed: int, count: int, split: Split = Split.TRAIN) -> Iterator[TwinGroup]:
@@ -101,13 +110,8 @@ def companion_groups(seed: int, count: int, split: Split = Split.TRAIN) -> Itera
     Args:
         split: pairs of this split alone occur.
     """
-    made = number = 0
-    weights = [weight for _, _, weight in PRODUCTIONS]
-    while made < count:
-        rng = random.Random(stable_number("companions", seed, split, number))
-        number += 1
-        production, kind, _ = rng.choices(PRODUCTIONS, weights)[0]
-        group = group_of(rng, production, kind, split)
-        if group is not None:
-            made += len(group.scenes)
-            yield group
+
+    def draw(rng: random.Random) -> TwinGroup | None:
+        return group_of(rng, rng.choices(list(_PRODUCTIONS), list(_PRODUCTIONS.values()))[0], split)
+
+    return supply("companions", seed, count, split, draw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from boonart.sample.grammar import PRODUCTIONS, sample_group
@@ -45,11 +45,25 @@ def training_groups(seed: int, count: int, split: Split = Split.TRAIN) -> Iterat
     """
     kinds = list(PRODUCTIONS)
     weights = [_WEIGHTS.get(kind, 1.0) for kind in kinds]
+
+    def draw(rng: random.Random) -> TwinGroup | None:
+        return sample_group(rng, rng.choices(kinds, weights)[0], split)
+
+    return supply("supply", seed, count, split, draw)
+
+
+def supply(
+    name: str, seed: int, count: int, split: Split, draw: Callable[[random.Random], TwinGroup | None]
+) -> Iterator[TwinGroup]:
+    """Groups as `draw` makes them, each by a random generator of its own, until they hold `count` scenes.
+
+    Args:
+        name: of the supply, so that two with one seed are not alike.
+    """
     made = number = 0
     while made < count:
-        rng = random.Random(stable_number("supply", seed, split, number))
+        group = draw(random.Random(stable_number(name, seed, split, number)))
         number += 1
-        group = sample_group(rng, rng.choices(kinds, weights)[0], split)
         if group is not None:
             made += len(group.scenes)
             yield group

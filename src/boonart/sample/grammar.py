@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from boonart.sample.kinds import KINDS, Kind, kinds_with
@@ -37,6 +37,9 @@ _LAND = (
 )
 _AIR = (Place.SKY, Place.SEA, Place.FIELD, Place.MOUNTAINS, Place.BEACH, Place.LANDSCAPE, Place.TOWN)
 _PAINTED = (Manner.REALIST, Manner.IMPRESSIONIST, Manner.ABSTRACT)
+FLIGHT_PLACES = (Place.FIELD, Place.BEACH, Place.LANDSCAPE, Place.MOUNTAINS)
+"""Places where what flies has a ground to rest on."""
+CLOTHS = ("white", "blue", "red", "green")
 _ALIKE = frozenset(
     map(
         frozenset,
@@ -95,8 +98,7 @@ def make_scene(
         manners = (Manner.STILL_LIFE, *_PAINTED)
     colour = ""
     if place is Place.TABLE and rng.random() < 0.5:
-        cloths = ("white", "blue", "red", "green")
-        colour = rng.choice([cloth for cloth in cloths if cloth not in {thing.colour for thing in things}])
+        colour = rng.choice([cloth for cloth in CLOTHS if cloth not in {thing.colour for thing in things}])
     scene = Scene(
         tuple(things), tuple(relations), place, rng.choice(manners), kind, colour, seed=rng.getrandbits(_SEED_BITS)
     )
@@ -109,6 +111,11 @@ def two_colours(rng: random.Random, colours: Sequence[str]) -> tuple[str, str] |
     """Two colours that nobody takes for each other, or None."""
     first, second = rng.sample(list(colours), 2)
     return None if frozenset((first, second)) in _ALIKE else (first, second)
+
+
+def colourful(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
+    """Those of the kinds that are painted in many colours."""
+    return tuple(kind for kind in kinds if len(kind.colours) > 4)
 
 
 def _fit_for_still_life(things: Sequence[Thing]) -> bool:
@@ -131,13 +138,13 @@ def _two(rng: random.Random, first: Sequence[Kind], second: Sequence[Kind]) -> t
 
 
 _SOLID = kinds_with("ground", without=("flyer",))
-_FLYERS = (*kinds_with("flyer"), *kinds_with("flies", "ground"))
-_TABLETOP = kinds_with("table")
-_COLOURED = tuple(kind for kind in (*_SOLID, *kinds_with("vessel_on_water"), *_TABLETOP) if len(kind.colours) > 4)
+FLYERS = (*kinds_with("flyer"), *kinds_with("flies", "ground"))
+TABLETOP = kinds_with("table")
+_COLOURED = colourful((*_SOLID, *kinds_with("vessel_on_water"), *TABLETOP))
 
 
 def _side(rng: random.Random) -> Scene | None:
-    pool = rng.choice((_SOLID, _SOLID, _SOLID, _TABLETOP, _FLYERS, kinds_with("water")))
+    pool = rng.choice((_SOLID, _SOLID, _SOLID, TABLETOP, FLYERS, kinds_with("water")))
     a, b = _two(rng, pool, pool)
     name = rng.choice((RelationName.LEFT_OF, RelationName.RIGHT_OF))
     if a is b:
@@ -148,7 +155,7 @@ def _side(rng: random.Random) -> Scene | None:
 
 def _height(rng: random.Random) -> Scene | None:
     abstract = rng.random() < 0.5
-    pool = (*_SOLID, *_TABLETOP, *_FLYERS) if abstract else _FLYERS
+    pool = (*_SOLID, *TABLETOP, *FLYERS) if abstract else FLYERS
     a, b = _two(rng, pool, pool)
     if a is b or (abstract and max(a.height, b.height) > 0.5):
         return None
@@ -199,7 +206,7 @@ def _container(rng: random.Random) -> Scene | None:
 
 
 def _depth(rng: random.Random) -> Scene | None:
-    pool = rng.choice((kinds_with("bulky", "ground"), (*_SOLID,), kinds_with("vessel_on_water"), _TABLETOP))
+    pool = rng.choice((kinds_with("bulky", "ground"), (*_SOLID,), kinds_with("vessel_on_water"), TABLETOP))
     a, b = _two(rng, pool, pool)
     name = rng.choice((RelationName.BEHIND, RelationName.IN_FRONT_OF))
     if a is b:
@@ -244,19 +251,19 @@ def _sitting(rng: random.Random) -> Scene | None:
 
 
 def _flying(rng: random.Random) -> Scene | None:
-    a, b = _two(rng, _FLYERS, _FLYERS)
+    a, b = _two(rng, FLYERS, FLYERS)
     things = (make_thing(rng, a), make_thing(rng, b))
     return make_scene(
         rng,
         RelationKind.FLYING,
         things,
         (Relation(RelationName.FLYING_WITH, 0, 1),),
-        (Place.FIELD, Place.BEACH, Place.LANDSCAPE, Place.MOUNTAINS),
+        FLIGHT_PLACES,
     )
 
 
 def _size(rng: random.Random) -> Scene | None:
-    pool = rng.choice((_SOLID, _SOLID, _TABLETOP))
+    pool = rng.choice((_SOLID, _SOLID, TABLETOP))
     a, b = _two(rng, pool, pool)
     if a is b or not 0.55 < a.height / b.height < 1.8:
         return None
@@ -272,7 +279,7 @@ def _size(rng: random.Random) -> Scene | None:
 
 
 def _count(rng: random.Random) -> Scene | None:
-    pool = rng.choice((_SOLID, _SOLID, _TABLETOP))
+    pool = rng.choice((_SOLID, _SOLID, TABLETOP))
     a, b = _two(rng, pool, pool)
     if a is b or max(a.height, b.height) > 0.55:
         return None
@@ -314,7 +321,7 @@ def _place_colour(rng: random.Random) -> Scene | None:
 
 
 def _alone(rng: random.Random) -> Scene | None:
-    kind = rng.choice((*_SOLID, *_TABLETOP, *_FLYERS, *kinds_with("vessel_on_water")))
+    kind = rng.choice((*_SOLID, *TABLETOP, *FLYERS, *kinds_with("vessel_on_water")))
     thing = make_thing(rng, kind, coloured=0.5, count=rng.choice((1, 1, 2, 3)))
     return make_scene(rng, RelationKind.ALONE, (thing,), (), places_for(kind))
 
@@ -340,18 +347,18 @@ PRODUCTIONS: dict[RelationKind, Production] = {
 
 def sample_group(rng: random.Random, kind: RelationKind, split: Split) -> TwinGroup | None:
     """A group of this kind whose pairs all belong to `split`; None where none was found in some hundred tries."""
-    return group_of(rng, PRODUCTIONS[kind], kind, split)
+    return group_of(rng, PRODUCTIONS[kind], split)
 
 
-def group_of(rng: random.Random, production: Production, kind: RelationKind, split: Split) -> TwinGroup | None:
+def group_of(rng: random.Random, production: Production, split: Split) -> TwinGroup | None:
     """A group by this production whose pairs all belong to `split`; None where none was found in some hundred tries."""
     for _ in range(_ATTEMPTS):
         scene = production(rng)
         if scene is None or split_of(scene) is not split:
             continue
         twin = twin_of(scene)
-        if kind is RelationKind.ALONE:
-            return TwinGroup((scene,), kind, split)
+        if scene.kind is RelationKind.ALONE:
+            return TwinGroup((scene,), scene.kind, split)
         if twin is not None:
-            return TwinGroup((scene, twin), kind, split)
+            return TwinGroup((scene, twin), scene.kind, split)
     return None

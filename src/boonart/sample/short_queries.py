@@ -134,30 +134,27 @@ def _two_things(rng: random.Random, scene: Scene) -> ShortQuery:
         first, second, name = second, first, INVERSE[name]
     (a, named_a), (b, named_b) = (_phrase(rng, scene.things[place], article) for place in (first, second))
     if scene.things[first] == scene.things[second] and scene.things[first].count == 1:
-        b, named_b = _another(rng, a, named_a), named_a
+        b, named_b = _another(rng, named_a), named_a
     asks = a.asks | b.asks
     if name in _LOOSE or rng.random() < 0.25:
         return ShortQuery(f"{a.text} {rng.choice(('and', 'with'))} {b.text}", asks)
     told = ShortQuery(f"{a.text} {rng.choice(RELATION_WORDS[name])} {b.text}", asks | {f"{named_a} {name} {named_b}"})
     third = next((place for place in range(len(scene.things)) if place not in (first, second)), None)
-    return told if third is None or rng.random() < 0.5 else _and_a_third(rng, scene, told, (b, named_b), second, third)
+    return told if third is None or rng.random() < 0.5 else _and_a_third(rng, scene, told, third, second, named_b)
 
 
-def _and_a_third(
-    rng: random.Random, scene: Scene, told: ShortQuery, second: tuple[ShortQuery, str], at: int, third: int
-) -> ShortQuery:
-    """The two, and one more that is with them."""
-    named, name = second
-    if scene.things[third] == scene.things[at]:
-        other = _another(rng, named, name)
+def _and_a_third(rng: random.Random, scene: Scene, told: ShortQuery, third: int, second: int, named: str) -> ShortQuery:
+    """The two, and one more that is with them; `named` is what the second was called."""
+    if scene.things[third] == scene.things[second]:
+        other = _another(rng, named)
     else:
         other = _phrase(rng, scene.things[third], rng.choice(("", "a")))[0]
     return ShortQuery(f"{told.text} {rng.choice(('and', 'with'))} {other.text}", told.asks | other.asks)
 
 
-def _another(rng: random.Random, first: ShortQuery, name: str) -> ShortQuery:
-    """The second of two that are alike."""
-    return ShortQuery(rng.choice((f"another {name}", f"another {name}", "another")), first.asks | {f"several {name}"})
+def _another(rng: random.Random, name: str) -> ShortQuery:
+    """The second of two that are alike; what it asks for beside the first."""
+    return ShortQuery(rng.choice((f"another {name}", f"another {name}", "another")), frozenset({f"several {name}"}))
 
 
 def _slip(rng: random.Random, text: str) -> str:

@@ -114,6 +114,7 @@ def starter_preset() -> VitrTraining:
     learn from twins alone what a relation is; then, in lists of what is alike, to put the right picture before all
     others; at last, with projections that stay, to mend what global vectors and grounding together get wrong.
     """
+    of_twins = StepOptions(hard_negatives=1, grounding=0.5, false_texts=False, lists=0.0, centring=0.01)
     joint = Stage(
         Head.ROLE,
         passes=18,
@@ -127,23 +128,16 @@ def starter_preset() -> VitrTraining:
         options=StepOptions(
             hard_negatives=1, lists=0.0, twins=0.0, exchanged=0.3, centring=0.01, token_dropout=0.2, region_dropout=0.0
         ),
-        twin_options=StepOptions(hard_negatives=1, grounding=0.5, false_texts=False, lists=0.0, centring=0.01),
+        twin_options=of_twins,
     )
-    lists = Stage(
-        Head.ROLE,
+    lists = replace(
+        joint,
         passes=14,
-        batch=256,
-        twin_batch=64,
         rate=6e-4,
-        weight_decay=1e-2,
-        averaging=0.995,
         photographs=0.25,
-        twins=0.5,
         alike=16,
-        options=StepOptions(
-            hard_negatives=3, lists=0.5, twins=0.0, exchanged=0.3, centring=0.01, token_dropout=0.2, region_dropout=0.0
-        ),
-        twin_options=StepOptions(hard_negatives=8, grounding=0.5, false_texts=False, centring=0.01),
+        options=replace(joint.options, hard_negatives=3, lists=0.5),
+        twin_options=replace(of_twins, hard_negatives=8, lists=1.0),
     )
     mixed = replace(
         lists,
@@ -153,8 +147,8 @@ def starter_preset() -> VitrTraining:
         photographs=0.15,
         twins=0.7,
         options=replace(lists.options, grounding=0.0),
-        twin_options=StepOptions(
-            hard_negatives=8, grounding=0.0, false_texts=False, centring=0.003, score_scale=8.0, global_scale=23.0
+        twin_options=replace(
+            of_twins, hard_negatives=8, lists=1.0, grounding=0.0, centring=0.003, score_scale=8.0, global_scale=23.0
         ),
     )
     published = Stage(

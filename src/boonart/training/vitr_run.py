@@ -19,15 +19,7 @@ from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
 from boonart.training.vitr_querybank import with_querybank
-from boonart.training.vitr_sources import (
-    Source,
-    altered_view,
-    companion_pictures,
-    hard_scene_pictures,
-    joined,
-    read_source,
-    scene_pictures,
-)
+from boonart.training.vitr_sources import Source, altered_view, hard_scene_pictures, read_source, scene_pictures
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
@@ -151,7 +143,8 @@ def training_sets(
     if data.hard_scenes and (hard := hard_scene_pictures(data.seed, data.scenes, data.hard_scenes)):
         sets.append(encode(f"scenes-hard-{data.seed}", hard))
     if data.companions:
-        sets.append(encode(f"companions-train-{data.seed}", companion_pictures(data.seed, data.companions, "train")))
+        companions = scene_pictures(data.seed, 0, "train", companions=data.companions)
+        sets.append(encode(f"companions-train-{data.seed}", companions))
     return sets
 
 
@@ -163,9 +156,8 @@ def dev_sets(
     photographs = next((encode(f"{s.name}-dev", s.dev) for s in sources if s.dev), None)
     scenes = None
     if data.dev_scenes:
-        painted = scene_pictures(data.seed, data.dev_scenes, "dev")
-        if data.companions:
-            painted = joined(painted, companion_pictures(data.seed, data.dev_scenes * 3 // 8, "dev"))
+        companions = data.dev_scenes * 3 // 8 if data.companions else 0
+        painted = scene_pictures(data.seed, data.dev_scenes, "dev", companions=companions)
         scenes = encode(f"scenes-dev-{data.seed}", painted)
     return DevSets(photographs, scenes)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -168,33 +169,19 @@ def altered_view(pictures: Sequence[TrainingPicture], view: int, seed: int) -> l
     return views
 
 
-def scene_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
+def scene_pictures(seed: int, count: int, split: str, *, companions: int = 0) -> list[TrainingPicture]:
     """Generated scenes with their twins, of pairs of things kept for this split ("train" or "dev").
 
     A picture is painted when it is first needed, from its scene alone.
+
+    Args:
+        companions: how many scenes of two of a kind and of coloured cloths follow.
     """
+    from boonart.sample.companions import companion_groups
     from boonart.sample.generation import training_groups
     from boonart.sample.scenes import Split
 
-    return _of_groups(training_groups(seed, count, Split(split)))
-
-
-def companion_pictures(seed: int, count: int, split: str) -> list[TrainingPicture]:
-    """Scenes of two of a kind and of coloured cloths, see `boonart.sample.companions`; as `scene_pictures`."""
-    from boonart.sample.companions import companion_groups
-    from boonart.sample.scenes import Split
-
-    return _of_groups(companion_groups(seed, count, Split(split)))
-
-
-def joined(first: Sequence[TrainingPicture], second: Sequence[TrainingPicture]) -> list[TrainingPicture]:
-    """Two lists of scenes as one; twin groups keep apart."""
-    offset = 1 + max((picture.twin for picture in first), default=-1)
-    moved = [replace(picture, twin=picture.twin + offset if picture.twin >= 0 else -1) for picture in second]
-    return [*first, *moved]
-
-
-def _of_groups(groups: Iterable[Any]) -> list[TrainingPicture]:
+    groups = chain(training_groups(seed, count, Split(split)), companion_groups(seed, companions, Split(split)))
     return [picture for number, group in enumerate(groups) for picture in _scene_group(group, number)]
 
 

@@ -19,6 +19,15 @@ def toys(tmp_path, pictures=None):
     return encode_training_set(SquareEncoder(), "toys", pictures or twins(PAIRS), tmp_path)
 
 
+def network_and_batch(tmp_path, pictures=None):
+    """A small network for the toys, always the same, and eight of them."""
+    features = toys(tmp_path, pictures)
+    sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
+    torch.manual_seed(0)
+    network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+    return network, next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
+
+
 def test_an_epoch_shows_each_picture_once(tmp_path):
     features = toys(tmp_path)
     sampler = BatchSampler(features, 4)
@@ -83,13 +92,9 @@ def test_candidates_are_the_true_pair_the_hardest_the_twin_and_the_false_text(tm
 
 
 def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
-    torch.manual_seed(0)
     alone = [replace(picture, twin=-1) for picture in twins(PAIRS)]
     for pictures, expected in ((None, "twins"), (alone, "exchanged")):
-        features = toys(tmp_path / expected, pictures)
-        batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
-        sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
-        network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+        network, batch = network_and_batch(tmp_path / expected, pictures)
         options = StepOptions(hard_negatives=0, lists=0.0, exchanged=0.3)
         losses = role_loss(network, batch, options)
         assert set(losses) == {"grounding", "twins", "exchanged"}
@@ -100,11 +105,7 @@ def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
 
 def test_role_tokens_learn_what_the_global_vectors_get_wrong(tmp_path):
     """Where the global vectors are right nothing is left to learn in lists, where they are wrong more than without."""
-    torch.manual_seed(0)
-    features = toys(tmp_path)
-    batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
-    sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
-    network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+    network, batch = network_and_batch(tmp_path)
     options = StepOptions(hard_negatives=2, grounding=0.0, twins=0.0, false_texts=False, score_scale=0.0)
     pictures, texts = torch.eye(8), torch.eye(8)
 
@@ -126,11 +127,7 @@ def test_offsets_are_what_strangers_score_and_where_a_pair_and_its_counterpart_m
 
 
 def test_centring_pulls_offsets_to_zero(tmp_path):
-    torch.manual_seed(0)
-    features = toys(tmp_path)
-    batch = next(BatchSampler(features, 8).epoch(np.random.default_rng(1)))
-    sizes = features.image_tokens.shape[2], features.text_tokens.shape[1]
-    network = RelationNetwork(VitrConfig(features.image_globals.shape[1], *sizes, embed_size=8))
+    network, batch = network_and_batch(tmp_path)
     torch.nn.init.constant_(network.role.score.bias, 5.0)
     only = StepOptions(hard_negatives=1, grounding=0.0, lists=0.0, twins=0.0, centring=1.0)
     optimiser = torch.optim.Adam(network.role.parameters(), lr=0.03)

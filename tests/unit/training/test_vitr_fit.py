@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from boonart.evaluation.relations import expected_calibration_error
 from boonart.training.vitr_fit import calibrate, fit_mixture
 from boonart.training.vitr_parts import CandidateLists, mixed, recalls
 from boonart.works import Ranker
@@ -95,12 +96,16 @@ def test_scenes_count_in_the_weights_and_in_what_a_score_is_worth():
         return weights["late"] / weights["global"]
 
     assert share(both.weights) > 1.5 * share(alone.weights)
+    found = [mixed(some.parts, both.weights) for some in (data, painted)]
+    score, right = np.concatenate(found), np.concatenate([data.right, painted.right])
+    stated = both.relevance(torch.from_numpy(score)).numpy()
+    best = score.argmax(axis=1)[:, None]
+    first = np.take_along_axis(stated, best, axis=1).mean()
+    assert first == pytest.approx(np.take_along_axis(right, best, axis=1).mean(), abs=0.15)
 
     def error(mixture, some):
-        """Distance between the stated and the found share of right ones, over all candidates in ten bins."""
-        stated = mixture.relevance(torch.from_numpy(mixed(some.parts, mixture.weights))).numpy().ravel()
-        bins = np.minimum((stated * 10).astype(int), 9)
-        return sum(abs((stated - some.right.ravel())[bins == place].sum()) for place in range(10)) / len(stated)
+        relevance = mixture.relevance(torch.from_numpy(mixed(some.parts, mixture.weights)))
+        return expected_calibration_error(relevance.numpy().ravel(), some.right.ravel())
 
     assert error(both, painted) < 0.5 * error(alone, painted)
     assert max(error(both, painted), error(both, data)) < 0.02

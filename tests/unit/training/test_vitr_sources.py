@@ -11,9 +11,7 @@ from boonart.errors import SourceError
 from boonart.training.vitr_sources import (
     HARD_KINDS,
     altered_view,
-    companion_pictures,
     hard_scene_pictures,
-    joined,
     read_source,
     scene_pictures,
 )
@@ -148,9 +146,9 @@ def test_hard_scenes_are_further_scenes_of_the_hard_kinds():
     assert not {picture.captions for picture in hard} & first
 
 
-def test_joined_scenes_keep_their_twins_apart():
-    first, second = scene_pictures(3, 12, "dev"), companion_pictures(3, 12, "dev")
-    both = joined(first, second)
+def test_companions_follow_and_keep_their_twins_apart():
+    first, second = scene_pictures(3, 12, "dev"), scene_pictures(3, 0, "dev", companions=12)
+    both = scene_pictures(3, 12, "dev", companions=12)
     assert [item.captions for item in both] == [item.captions for item in (*first, *second)]
     twins: dict[int, int] = {}
     for item in both:
