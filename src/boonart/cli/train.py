@@ -79,6 +79,9 @@ def vitr(
     companions: Annotated[
         int, typer.Option(help="Scenes of two of a kind and of coloured cloths besides.", min=0)
     ] = 2500,
+    rare_scenes: Annotated[
+        int, typer.Option(help="More scenes to look through for things that are seldom drawn.", min=0)
+    ] = 60000,
     dev_scenes: Annotated[int, typer.Option(help="Generated scenes to choose by.", min=0)] = 400,
     views: Annotated[int, typer.Option(help="Of each picture: itself, mirrored, then random crops.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
@@ -112,7 +115,17 @@ def vitr(
         card = train_vitr(
             replace(presets[preset](), seed=seed),
             model,
-            VitrData(paths, cache_folder(cache), scenes, hard_scenes, companions, dev_scenes, seed=seed, views=views),
+            VitrData(
+                paths,
+                cache_folder(cache),
+                scenes=scenes,
+                hard_scenes=hard_scenes,
+                companions=companions,
+                rare_scenes=rare_scenes,
+                dev_scenes=dev_scenes,
+                seed=seed,
+                views=views,
+            ),
             out,
             paper_sizes=preset == "paper",
             device=settings.device,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from boonart.errors import ConfigurationError, ModelFileError, SourceError
-from boonart.training.vitr_batches import BatchSampler, PairBatch
+from boonart.training.vitr_batches import BatchSampler, Likeness, PairBatch
 from boonart.training.vitr_dev import DevSets, dev_figures
 from boonart.training.vitr_features import PairFeatures
 from boonart.training.vitr_losses import description_vectors
@@ -48,8 +48,9 @@ class Stage:
         global_from: pass from which the global similarity takes part (published head).
         photographs: how often a pass goes through each set without twins: a third of each of three views, say.
         twins: how often a pass goes through each set of twins.
-        alike: pictures of a set of twins that are said to show much the same stand together in clumps of about so many;
-            0 for batches at random.
+        alike: pictures of a set of twins that are alike stand together in clumps of about so many; 0 for batches at
+            random.
+        likeness: which of them are alike.
         options: of a step.
         twin_options: of a step over a set of twins, where they are others.
     """
@@ -69,6 +70,7 @@ class Stage:
     photographs: float = 1.0
     twins: float = 1.0
     alike: int = 0
+    likeness: Likeness = Likeness.SAID
     options: StepOptions = field(default_factory=StepOptions)
     twin_options: StepOptions | None = None
 
@@ -112,7 +114,8 @@ def starter_preset() -> VitrTraining:
     Photographs teach to find words in pictures, scenes to tell relations. In large batches the ones, in small ones
     the others, and in turn: after the other, each would unlearn what the other had taught. First the role tokens
     learn from twins alone what a relation is; then, in lists of what is alike, to put the right picture before all
-    others; at last, with projections that stay, to mend what global vectors and grounding together get wrong.
+    others; then, with projections that stay, to mend what global vectors and grounding together get wrong; at last
+    all together once more, in batches of what the global vectors take for each other.
     """
     of_twins = StepOptions(hard_negatives=1, grounding=0.5, false_texts=False, lists=0.0, centring=0.01)
     joint = Stage(
@@ -151,6 +154,13 @@ def starter_preset() -> VitrTraining:
             of_twins, hard_negatives=8, lists=1.0, grounding=0.0, centring=0.003, score_scale=8.0, global_scale=23.0
         ),
     )
+    mistaken = replace(
+        lists,
+        passes=11,
+        twins=0.9,
+        likeness=Likeness.MISTAKEN,
+        twin_options=replace(lists.twin_options or of_twins, centring=0.003, listed_scale=8.0, global_scale=23.0),
+    )
     published = Stage(
         Head.VITR,
         passes=1,
@@ -161,7 +171,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.34,
         options=StepOptions(false_texts=False),
     )
-    return VitrTraining((joint, lists, mixed, published), querybank=1536, colours=5.0)
+    return VitrTraining((joint, lists, mixed, mistaken, published), querybank=1536, colours=5.0)
 
 
 @dataclass(slots=True)
@@ -251,6 +261,7 @@ class _StageRun:
                 _batch_of(stage, part),
                 description_vectors(part.texts) if lseh else None,
                 alike=stage.alike if _has_twins(part) else 0,
+                likeness=stage.likeness,
             )
             for part in sets
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,17 @@ from boonart.training.vitr_features import PairFeatures
 from boonart.works import Float32Array
 
 Rows = npt.NDArray[np.int64]
+
+
+class Likeness(StrEnum):
+    """Which pictures are alike.
+
+    SAID: those of which much the same is said. MISTAKEN: those whose global vectors are nearest to that of a text of
+    another one, a different text each time: what a search for it puts first though it may be wrong.
+    """
+
+    SAID = "said"
+    MISTAKEN = "mistaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +98,19 @@ class BatchSampler:
         features: the set.
         size: pictures a batch.
         descriptions: (M, 400) vectors of the set's texts, where the loss needs them.
-        alike: pictures that are said to show much the same stand together in clumps of about so many, so that a batch
-            holds what is easily taken for each other; 0 for batches at random.
+        alike: pictures that are alike stand together in clumps of about so many, so that a batch holds what is easily
+            taken for each other; 0 for batches at random.
+        likeness: which pictures are alike.
     """
 
     def __init__(
-        self, features: PairFeatures, size: int, descriptions: Tensor | None = None, *, alike: int = 0
+        self,
+        features: PairFeatures,
+        size: int,
+        descriptions: Tensor | None = None,
+        *,
+        alike: int = 0,
+        likeness: Likeness = Likeness.SAID,
     ) -> None:
         self._descriptions = descriptions if descriptions is not None else torch.zeros((len(features.owners), 0))
         self._features = features
@@ -105,7 +124,8 @@ class BatchSampler:
         self._false = false
         self._groups = _twin_groups(features)
         self._alike = alike
-        self._said = _said(features, self._groups) if alike else np.zeros((0, 0), dtype=np.float32)
+        self._likeness = likeness
+        self._vectors = _group_vectors(features, self._groups, likeness) if alike else np.zeros((0, 0), np.float32)
 
     def __len__(self) -> int:
         """Batches an epoch; one epoch shows each picture once."""
@@ -115,13 +135,21 @@ class BatchSampler:
         """The batches of one epoch in random order; the first `skip` are passed over, not read."""
         order = rng.permutation(len(self._groups))
         if self._alike:
-            order = clumped(self._said, order, max(1, round(self._alike * len(order) / len(self._true))), rng)
+            size = max(1, round(self._alike * len(order) / len(self._true)))
+            order = clumped(self._asked(rng), self._vectors, order, size, rng)
         rows = np.array([row for group in order for row in self._groups[group]])
         for number in range(len(self)):
             seed = rng.integers(2**63)
             if number >= skip:
                 chosen = rows[number * self._size : (number + 1) * self._size]
                 yield self._batch(chosen, np.random.default_rng(seed))
+
+    def _asked(self, rng: np.random.Generator) -> Float32Array:
+        """What is asked for in each group's name when its clump is sought, (G, D)."""
+        if self._likeness is Likeness.SAID:
+            return self._vectors
+        texts = [rng.choice(self._true[group[0]]) for group in self._groups]
+        return self._features.text_globals[texts]
 
     def _batch(self, rows: Rows, rng: np.random.Generator) -> PairBatch:
         features = self._features
@@ -157,16 +185,18 @@ class BatchSampler:
         return same
 
 
-def clumped(vectors: Float32Array, order: Rows, size: int, rng: np.random.Generator) -> Rows:
+def clumped(asked: Float32Array, vectors: Float32Array, order: Rows, size: int, rng: np.random.Generator) -> Rows:
     """An order in which each `size` that follow each other are alike, the clumps at random.
 
     Args:
-        vectors: (G, D) of length 1.
-        order: (G,) a random order; the first left of it is joined by those nearest to it, again and again.
+        asked, vectors: (G, D) of length 1.
+        order: (G,) a random order; the first left of it is joined by those whose vectors are nearest to what it asks
+            for, again and again.
     """
     left, clumps = order, []
     while len(left):
-        likeness = vectors[left] @ vectors[left[0]]
+        likeness = vectors[left] @ asked[left[0]]
+        likeness[0] = np.inf
         nearest = np.argsort(-likeness, kind="stable")[:size]
         clumps.append(left[nearest])
         left = np.delete(left, nearest)
@@ -174,13 +204,15 @@ def clumped(vectors: Float32Array, order: Rows, size: int, rng: np.random.Genera
     return np.concatenate([clumps[place] for place in rng.permutation(len(clumps))])
 
 
-def _said(features: PairFeatures, groups: Sequence[Sequence[int]]) -> Float32Array:
-    """What is said of each group, (G, D): the mean of the vectors of its own texts, scaled to length 1."""
-    own = features.own_texts
-    sums = np.zeros_like(features.image_globals)
-    np.add.at(sums, features.owners[own], features.text_globals[own])
-    said = np.stack([sums[list(group)].sum(axis=0) for group in groups])
-    return np.asarray(said / np.linalg.norm(said, axis=1, keepdims=True).clip(min=1e-6), dtype=np.float32)
+def _group_vectors(features: PairFeatures, groups: Sequence[Sequence[int]], likeness: Likeness) -> Float32Array:
+    """The mean of each group's pictures, or of its own texts, scaled to length 1: (G, D)."""
+    sums = features.image_globals
+    if likeness is Likeness.SAID:
+        own = features.own_texts
+        sums = np.zeros_like(features.image_globals)
+        np.add.at(sums, features.owners[own], features.text_globals[own])
+    means = np.stack([sums[list(group)].sum(axis=0) for group in groups])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True).clip(min=1e-6), dtype=np.float32)
 
 
 def _twin_groups(features: PairFeatures) -> list[list[int]]:

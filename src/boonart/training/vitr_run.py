@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,14 @@ from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
 from boonart.training.vitr_querybank import with_querybank
-from boonart.training.vitr_sources import Source, altered_view, hard_scene_pictures, read_source, scene_pictures
+from boonart.training.vitr_sources import (
+    Source,
+    altered_view,
+    hard_scene_pictures,
+    rare_scene_pictures,
+    read_source,
+    scene_pictures,
+)
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
@@ -36,6 +43,7 @@ class VitrData:
         scenes: how many generated scenes to train on beside them.
         hard_scenes: how many more to look through for the kinds of relation that are hard.
         companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
+        rare_scenes: how many more of the former to look through for things that are seldom drawn.
         dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
@@ -47,6 +55,7 @@ class VitrData:
     scenes: int = 0
     hard_scenes: int = 0
     companions: int = 0
+    rare_scenes: int = 0
     dev_scenes: int = 0
     seed: int = 0
     views: int = 2
@@ -95,6 +104,7 @@ def train_vitr(
     figures = train_stages(network, training, train, dev, out, progress=progress)
     network = with_querybank(network, train, training.querybank, training.seed)
     mixtures = fit_mixtures(network, dev)
+    painted = sum(len(part.image_globals) for part in train[len(sources) * max(1, data.views) :])
     card = ModelCard(
         id=out.name,
         kind="reranker",
@@ -103,7 +113,7 @@ def train_vitr(
         licence=licence,
         description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
         data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)
-        + (f"; {data.scenes + data.companions} generated scenes, seed {data.seed}" if data.scenes else ""),
+        + (f"; {painted} generated scenes, seed {data.seed}" if painted else ""),
         encoder_id=encoder.card.id,
         figures={
             f"dev.{stage.head.value}.{name}": round(value, 2)
@@ -137,15 +147,17 @@ def training_sets(
         for view in range(1, data.views):
             pictures = altered_view(source.train, view, data.seed)
             sets.append(encode(f"{source.name}-train-view-{view}", pictures))
-    if data.scenes:
-        scenes = scene_pictures(data.seed, data.scenes, "train")
-        sets.append(encode(f"scenes-train-{data.seed}", scenes))
-    if data.hard_scenes and (hard := hard_scene_pictures(data.seed, data.scenes, data.hard_scenes)):
-        sets.append(encode(f"scenes-hard-{data.seed}", hard))
-    if data.companions:
-        companions = scene_pictures(data.seed, 0, "train", companions=data.companions)
-        sets.append(encode(f"companions-train-{data.seed}", companions))
+    sets.extend(encode(f"{name}-{data.seed}", pictures) for name, pictures in _scene_sets(data) if pictures)
     return sets
+
+
+def _scene_sets(data: VitrData) -> Iterator[tuple[str, list[TrainingPicture]]]:
+    """The sets of generated scenes, by name; a set that is not wanted is empty."""
+    scenes, hard, companions = data.scenes, data.hard_scenes, data.companions
+    yield "scenes-train", scene_pictures(data.seed, scenes, "train")
+    yield "scenes-hard", hard_scene_pictures(data.seed, scenes, hard)
+    yield "companions-train", scene_pictures(data.seed, 0, "train", companions=companions)
+    yield "scenes-rare", rare_scene_pictures(data.seed, scenes, hard, companions, data.rare_scenes)
 
 
 def dev_sets(

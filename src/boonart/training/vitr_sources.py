@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -20,8 +21,13 @@ from boonart.training.encoder_features import altered
 from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
 
+if TYPE_CHECKING:
+    from boonart.sample.scenes import TwinGroup
+
 HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
+OFTEN = 60
+"""How many groups are to show each drawing of a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,7 @@ def scene_pictures(seed: int, count: int, split: str, *, companions: int = 0) ->
     from boonart.sample.scenes import Split
 
     groups = chain(training_groups(seed, count, Split(split)), companion_groups(seed, companions, Split(split)))
-    return [picture for number, group in enumerate(groups) for picture in _scene_group(group, number)]
+    return _pictures_of(groups)
 
 
 def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPicture]:
@@ -190,11 +196,56 @@ def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPictu
 
     Colours, sizes, numbers, what hides what and who holds what need more lessons than left and right.
     """
-    known = len(scene_pictures(seed, first, "train"))  # a last twin is not left out
-    return [picture for picture in scene_pictures(seed, first + count, "train")[known:] if picture.kind in HARD_KINDS]
+    return _pictures_of(_hard_groups(seed, first, count))
 
 
-def _scene_group(group: Any, number: int) -> list[TrainingPicture]:
+def rare_scene_pictures(
+    seed: int, first: int, hard: int, companions: int, count: int, *, often: int = OFTEN
+) -> list[TrainingPicture]:
+    """Of the `count` scenes that follow `first + hard`, those with a drawing that the other sets show too seldom.
+
+    A kind that many relations and places suit is drawn in hundreds of scenes, an airplane or a fruit in a few dozen,
+    and the more of its pairs are kept for dev and test, the fewer.
+
+    Args:
+        first, hard, companions: what the other sets are made of, see `scene_pictures` and `hard_scene_pictures`.
+        often: how many groups of all sets together are to show each drawing.
+    """
+    from boonart.sample.companions import companion_groups
+    from boonart.sample.generation import training_groups
+
+    known = [*training_groups(seed, first), *_hard_groups(seed, first, hard), *companion_groups(seed, companions)]
+    shown = Counter(drawing for group in known for drawing in _drawings(group))
+    picked = []
+    for group in _following(seed, first + hard, count):
+        drawings = _drawings(group)
+        if any(shown[drawing] < often for drawing in drawings):
+            picked.append(group)
+            shown.update(drawings)
+    return _pictures_of(picked)
+
+
+def _hard_groups(seed: int, first: int, count: int) -> list[TwinGroup]:
+    return [group for group in _following(seed, first, count) if group.scenes[0].kind.value in HARD_KINDS]
+
+
+def _following(seed: int, first: int, count: int) -> list[TwinGroup]:
+    """The groups of the train split after those that hold its first `first` scenes."""
+    from boonart.sample.generation import training_groups
+
+    known = len(list(training_groups(seed, first)))
+    return list(training_groups(seed, first + count))[known:]
+
+
+def _drawings(group: TwinGroup) -> set[tuple[str, int]]:
+    return {(thing.kind, thing.look) for scene in group.scenes for thing in scene.things}
+
+
+def _pictures_of(groups: Iterable[TwinGroup]) -> list[TrainingPicture]:
+    return [picture for number, group in enumerate(groups) for picture in _scene_group(group, number)]
+
+
+def _scene_group(group: TwinGroup, number: int) -> list[TrainingPicture]:
     from boonart.sample.short_queries import facts, short_queries
     from boonart.sample.twins import twin_of
     from boonart.sample.wording import words_for

@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from vitr_toys import SquareEncoder, scene, twins
 
-from boonart.training.vitr_batches import BatchSampler, clumped, padded_texts
+from boonart.training.vitr_batches import BatchSampler, Likeness, clumped, padded_texts
 from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import StepOptions, _offsets, candidate_pairs, role_loss
 from boonart.vitr.config import VitrConfig
@@ -188,14 +189,55 @@ def test_clumps_hold_what_is_alike_and_everything_once():
     rng = np.random.default_rng(0)
     centres = np.eye(4, dtype=np.float32).repeat(6, axis=0)
     vectors = centres + 0.01 * rng.standard_normal(centres.shape).astype(np.float32)
-    order = clumped(vectors, rng.permutation(24), 6, rng)
+    order = clumped(vectors, vectors, rng.permutation(24), 6, rng)
     assert sorted(order.tolist()) == list(range(24))
     assert all(len({place // 6 for place in order[start : start + 6]}) == 1 for start in range(0, 24, 6))
 
 
-def test_batches_of_clumps_show_each_picture_once_and_keep_twins_together(tmp_path):
+def test_who_asks_for_a_clump_stands_in_it_whatever_is_nearer_to_what_it_asks():
+    rng = np.random.default_rng(0)
+    vectors = np.eye(4, dtype=np.float32).repeat(2, axis=0)
+    asked = np.roll(vectors, 2, axis=0)  # each asks for what others are
+    order = clumped(asked, vectors, rng.permutation(8), 3, rng)
+    assert sorted(order.tolist()) == list(range(8))
+
+
+def test_a_clump_is_of_what_a_search_would_mistake_for_each_other(tmp_path):
+    """Two scenes' global vectors lie where the other one's text points: said otherwise, seen as one."""
+    pairs = [("red", "red"), ("blue", "blue"), ("green", "green"), ("white", "white")]
+    features = toys(tmp_path, [scene(*pair, -1) for pair in pairs])
+    features = replace(features, image_globals=features.image_globals[[1, 0, 3, 2]])
+    texts = features.text_globals[features.true_texts]
+    for seed in range(5):
+        sampler = BatchSampler(features, 2, alike=2, likeness=Likeness.MISTAKEN)
+        for batch in sampler.epoch(np.random.default_rng(seed)):
+            seen = {int(row) for row in (batch.image_globals @ torch.from_numpy(texts).T).argmax(dim=1)}
+            assert seen in ({0, 1}, {2, 3})
+
+
+def test_a_grounding_score_counts_in_lists_as_much_as_is_said(tmp_path):
+    network, batch = network_and_batch(tmp_path)
+    options = StepOptions(hard_negatives=2, twins=0.0, false_texts=False)
+
+    def losses(**changes):
+        return {
+            name: round(loss.item(), 5) for name, loss in role_loss(network, batch, replace(options, **changes)).items()
+        }
+
+    torch.manual_seed(0)
+    plain = losses()
+    torch.manual_seed(0)
+    assert losses(listed_scale=20.0) == plain
+    torch.manual_seed(0)
+    changed = losses(listed_scale=2.0)
+    assert changed["grounding"] == plain["grounding"]
+    assert changed["role"] != plain["role"]
+
+
+@pytest.mark.parametrize("likeness", Likeness)
+def test_batches_of_clumps_show_each_picture_once_and_keep_twins_together(tmp_path, likeness):
     features = toys(tmp_path)
-    shown = list(BatchSampler(features, 4, alike=4).epoch(np.random.default_rng(0)))
+    shown = list(BatchSampler(features, 4, alike=4, likeness=likeness).epoch(np.random.default_rng(0)))
     assert sorted(torch.cat([batch.image_globals for batch in shown]).tolist()) == sorted(
         features.image_globals.tolist()
     )

@@ -12,6 +12,7 @@ from boonart.training.vitr_sources import (
     HARD_KINDS,
     altered_view,
     hard_scene_pictures,
+    rare_scene_pictures,
     read_source,
     scene_pictures,
 )
@@ -144,6 +145,17 @@ def test_hard_scenes_are_further_scenes_of_the_hard_kinds():
     assert 5 < len(hard) < 40
     assert {picture.kind for picture in hard} <= HARD_KINDS
     assert not {picture.captions for picture in hard} & first
+
+
+def test_rare_scenes_are_further_scenes_until_every_drawing_was_shown():
+    known = [*scene_pictures(3, 30, "train", companions=20), *hard_scene_pictures(3, 30, 60)]
+    few, many = (rare_scene_pictures(3, 30, 60, 20, 400, often=often) for often in (1, 3))
+    assert 20 < len(few) < len(many) < 400
+    assert {item.captions for item in few} <= {item.captions for item in many}
+    seen = {fact for item in known for fact in item.facts}
+    assert any(item.facts - seen for item in few)
+    # 400 scenes more bring no more of what 3000 do not bring either: all that is there is shown often enough.
+    assert len(rare_scene_pictures(3, 30, 60, 20, 3000, often=1)) < 3 * len(few)
 
 
 def test_companions_follow_and_keep_their_twins_apart():

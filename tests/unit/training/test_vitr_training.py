@@ -11,6 +11,7 @@ from vitr_toys import SquareEncoder, twins
 
 from boonart.errors import ConfigurationError, ModelFileError, SourceError
 from boonart.training.vitr import Stage, VitrTraining, paper_preset, starter_preset, train_stages
+from boonart.training.vitr_batches import Likeness
 from boonart.training.vitr_dev import DevSets
 from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import Head, Loss, StepOptions
@@ -127,16 +128,17 @@ def test_the_presets_are_what_they_say():
     assert (paper.rate, paper.weight_decay, paper.batch, paper.passes) == (4e-4, 1e-4, 256, 30)
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
-    joint, lists, mixed, published = starter_preset().stages
-    assert [stage.head for stage in (joint, lists, mixed, published)] == [Head.ROLE, Head.ROLE, Head.ROLE, Head.VITR]
-    twins = [stage.twin_options or stage.options for stage in (joint, lists, mixed)]
+    stages = starter_preset().stages
+    assert [stage.head for stage in stages] == [*[Head.ROLE] * 4, Head.VITR]
+    twins = [stage.twin_options or stage.options for stage in stages[:-1]]
     assert [(bool(options.lists), bool(options.global_scale)) for options in twins] == [
         (False, False),
         (True, False),
         (True, True),
+        (True, True),
     ]
-    assert mixed.freeze_projections
-    assert published.freeze_projections
+    assert [stage.freeze_projections for stage in stages] == [False, False, True, False, True]
+    assert [stage.likeness for stage in stages if stage.alike] == [Likeness.SAID, Likeness.SAID, Likeness.MISTAKEN]
 
 
 def test_sets_of_twins_are_trained_by_options_of_their_own(toys, tmp_path):
