@@ -43,7 +43,7 @@ class VitrData:
         scenes: how many generated scenes to train on beside them.
         hard_scenes: how many more to look through for the kinds of relation that are hard.
         companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
-        rare_scenes: how many more of the former to look through for things that are seldom drawn.
+        rare_scenes: how many further scenes to look through for things that are seldom drawn.
         dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
