@@ -118,6 +118,8 @@ def starter_preset() -> VitrTraining:
     all together once more, in batches of what the global vectors take for each other.
     """
     of_twins = StepOptions(hard_negatives=1, grounding=0.5, false_texts=False, lists=0.0, centring=0.01)
+    listed = replace(of_twins, hard_negatives=8, lists=1.0)
+    beside_globals = replace(listed, centring=0.003, listed_scale=8.0, global_scale=23.0)
     joint = Stage(
         Head.ROLE,
         passes=18,
@@ -140,7 +142,7 @@ def starter_preset() -> VitrTraining:
         photographs=0.25,
         alike=16,
         options=replace(joint.options, hard_negatives=3, lists=0.5),
-        twin_options=replace(of_twins, hard_negatives=8, lists=1.0),
+        twin_options=listed,
     )
     mixed = replace(
         lists,
@@ -150,16 +152,14 @@ def starter_preset() -> VitrTraining:
         photographs=0.15,
         twins=0.7,
         options=replace(lists.options, grounding=0.0),
-        twin_options=replace(
-            of_twins, hard_negatives=8, lists=1.0, grounding=0.0, centring=0.003, score_scale=8.0, global_scale=23.0
-        ),
+        twin_options=replace(beside_globals, grounding=0.0),
     )
     mistaken = replace(
         lists,
         passes=11,
         twins=0.9,
         likeness=Likeness.MISTAKEN,
-        twin_options=replace(lists.twin_options or of_twins, centring=0.003, listed_scale=8.0, global_scale=23.0),
+        twin_options=beside_globals,
     )
     published = Stage(
         Head.VITR,

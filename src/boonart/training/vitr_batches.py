@@ -196,7 +196,7 @@ def clumped(asked: Float32Array, vectors: Float32Array, order: Rows, size: int, 
     left, clumps = order, []
     while len(left):
         likeness = vectors[left] @ asked[left[0]]
-        likeness[0] = np.inf
+        likeness[0] = np.inf  # who asks belongs to the clump, whatever else is nearer
         nearest = np.argsort(-likeness, kind="stable")[:size]
         clumps.append(left[nearest])
         left = np.delete(left, nearest)

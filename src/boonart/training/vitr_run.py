@@ -104,7 +104,7 @@ def train_vitr(
     figures = train_stages(network, training, train, dev, out, progress=progress)
     network = with_querybank(network, train, training.querybank, training.seed)
     mixtures = fit_mixtures(network, dev)
-    painted = sum(len(part.image_globals) for part in train[len(sources) * max(1, data.views) :])
+    painted = sum(bool(kind) for part in train for kind in part.kinds)
     card = ModelCard(
         id=out.name,
         kind="reranker",

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
-OFTEN = 60
-"""How many groups are to show each drawing of a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +198,7 @@ def hard_scene_pictures(seed: int, first: int, count: int) -> list[TrainingPictu
 
 
 def rare_scene_pictures(
-    seed: int, first: int, hard: int, companions: int, count: int, *, often: int = OFTEN
+    seed: int, first: int, hard: int, companions: int, count: int, *, often: int = 60
 ) -> list[TrainingPicture]:
     """Of the `count` scenes that follow `first + hard`, those with a drawing that the other sets show too seldom.
 
@@ -229,12 +227,15 @@ def _hard_groups(seed: int, first: int, count: int) -> list[TwinGroup]:
     return [group for group in _following(seed, first, count) if group.scenes[0].kind.value in HARD_KINDS]
 
 
-def _following(seed: int, first: int, count: int) -> list[TwinGroup]:
+def _following(seed: int, first: int, count: int) -> Iterator[TwinGroup]:
     """The groups of the train split after those that hold its first `first` scenes."""
     from boonart.sample.generation import training_groups
 
-    known = len(list(training_groups(seed, first)))
-    return list(training_groups(seed, first + count))[known:]
+    passed = 0
+    for group in training_groups(seed, first + count):
+        if passed >= first:
+            yield group
+        passed += len(group.scenes)
 
 
 def _drawings(group: TwinGroup) -> set[tuple[str, int]]:

@@ -48,7 +48,7 @@ class StepOptions:
         token_dropout: of the encoder's features.
         word_dropout, region_dropout: share of words and of regions that are blanked.
         score_scale: what a grounding score is multiplied with to be a logit.
-        listed_scale: the same where it stands in lists beside the role tokens; 0 for as much.
+        listed_scale: the same where it stands in lists beside the role tokens.
         global_scale: what the cosine of the global vectors is multiplied with to stand beside it in lists: the role
             tokens then learn what it gets wrong. 0 where it fits the training pictures too well to get much wrong.
         loss: of the published head.
@@ -65,7 +65,7 @@ class StepOptions:
     word_dropout: float = 0.1
     region_dropout: float = 0.1
     score_scale: float = 20.0
-    listed_scale: float = 0.0
+    listed_scale: float = 20.0
     global_scale: float = 0.0
     loss: Loss = Loss.CONTRASTIVE
 
@@ -90,8 +90,7 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
             matrix[:size], batch.same, false, batch.false_owners if options.false_texts else None
         )
     cosine = options.global_scale * (batch.texts.global_vectors @ batch.image_globals.T)  # (B + F, B)
-    listed_scale = options.listed_scale or options.score_scale
-    alike = listed_scale * scores[:size].float().detach() + cosine[:size]
+    alike = options.listed_scale * scores[:size].float().detach() + cosine[:size]
     texts, pictures, valid, by_picture = candidate_pairs(alike, batch, options)
     chosen = valid.flatten().nonzero().squeeze(1)
     text_rows, picture_rows = texts.flatten()[chosen], pictures.flatten()[chosen]
@@ -102,7 +101,7 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
         word_view.rows(text_rows, with_unit=with_unit),
     )
     if options.lists:
-        given = listed_scale * grounding.float().detach() + cosine[text_rows, picture_rows]
+        given = options.listed_scale * grounding.float().detach() + cosine[text_rows, picture_rows]
         total = role.float() + given
         logits = _lists(total, chosen, valid)
         columns = torch.arange(valid.shape[1], device=valid.device)

@@ -107,7 +107,7 @@ def test_each_part_of_the_role_loss_can_be_left_out(tmp_path):
 def test_role_tokens_learn_what_the_global_vectors_get_wrong(tmp_path):
     """Where the global vectors are right nothing is left to learn in lists, where they are wrong more than without."""
     network, batch = network_and_batch(tmp_path)
-    options = StepOptions(hard_negatives=2, grounding=0.0, twins=0.0, false_texts=False, score_scale=0.0)
+    options = StepOptions(hard_negatives=2, grounding=0.0, twins=0.0, false_texts=False, listed_scale=0.0)
     pictures, texts = torch.eye(8), torch.eye(8)
 
     def left_to_learn(scale, pictures):
