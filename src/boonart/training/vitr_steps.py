@@ -12,8 +12,12 @@ from torch.nn import functional
 from boonart.training.vitr_batches import PairBatch
 from boonart.training.vitr_losses import contrastive, listwise, lseh, scaled_likeness
 from boonart.vitr.model import RelationNetwork
+from boonart.vitr.role import RoleHead
+from boonart.vitr.role_views import BatchCosines, RegionView, WordView
 
 _OUT = -1e4
+_BLOCKS = 4
+"""In how many blocks a step's pairs pass through the role tokens, by the length of their sentences."""
 
 
 class Head(StrEnum):
@@ -94,12 +98,7 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
     texts, pictures, valid, by_picture = candidate_pairs(alike, batch, options)
     chosen = valid.flatten().nonzero().squeeze(1)
     text_rows, picture_rows = texts.flatten()[chosen], pictures.flatten()[chosen]
-    with_unit = head.similarity is not None
-    role, grounding = head.judge(
-        cosines.pairs(text_rows, picture_rows),
-        region_view.rows(picture_rows, with_unit=with_unit),
-        word_view.rows(text_rows, with_unit=with_unit),
-    )
+    role, grounding = _judge(head, cosines, region_view, word_view, text_rows, picture_rows)
     if options.lists:
         given = options.listed_scale * grounding.float().detach() + cosine[text_rows, picture_rows]
         total = role.float() + given
@@ -118,6 +117,32 @@ def role_loss(network: RelationNetwork, batch: PairBatch, options: StepOptions) 
     if options.centring:
         losses["centring"] = options.centring * _offsets(alone, valid, by_picture)
     return losses
+
+
+def _judge(
+    head: RoleHead, cosines: BatchCosines, regions: RegionView, words: WordView, texts: Tensor, pictures: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Role logits and grounding scores of P pairs, (P,) each: short sentences first, for padding costs time too.
+
+    Args:
+        texts, pictures: (P,) rows.
+    """
+    with_unit = head.similarity is not None
+    lengths = words.mask.sum(dim=1)[texts]
+    order = lengths.argsort(stable=True)
+    judged = []
+    for part in order.chunk(_BLOCKS):
+        longest = int(lengths[part[-1]])
+        judged.append(
+            head.judge(
+                cosines.first(longest).pairs(texts[part], pictures[part]),
+                regions.rows(pictures[part], with_unit=with_unit),
+                words.first(longest).rows(texts[part], with_unit=with_unit),
+            )
+        )
+    back = order.argsort()
+    role, grounding = (torch.cat(scores)[back] for scores in zip(*judged, strict=True))
+    return role, grounding
 
 
 def _lists(values: Tensor, chosen: Tensor, valid: Tensor) -> Tensor:
