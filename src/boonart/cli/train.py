@@ -82,6 +82,9 @@ def vitr(
     rare_scenes: Annotated[
         int, typer.Option(help="More scenes to look through for things that are seldom drawn.", min=0)
     ] = 60000,
+    replaced_scenes: Annotated[
+        int, typer.Option(help="Scenes in pairs that differ in one kind of thing or in its colour.", min=0)
+    ] = 8000,
     dev_scenes: Annotated[int, typer.Option(help="Generated scenes to choose by.", min=0)] = 400,
     views: Annotated[int, typer.Option(help="Of each picture: itself, mirrored, then random crops.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
@@ -122,6 +125,7 @@ def vitr(
                 hard_scenes=hard_scenes,
                 companions=companions,
                 rare_scenes=rare_scenes,
+                replaced_scenes=replaced_scenes,
                 dev_scenes=dev_scenes,
                 seed=seed,
                 views=views,

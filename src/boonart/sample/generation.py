@@ -43,13 +43,17 @@ def training_groups(seed: int, count: int, split: Split = Split.TRAIN) -> Iterat
     Args:
         split: pairs of this split alone occur.
     """
-    kinds = list(PRODUCTIONS)
-    weights = [_WEIGHTS.get(kind, 1.0) for kind in kinds]
 
     def draw(rng: random.Random) -> TwinGroup | None:
-        return sample_group(rng, rng.choices(kinds, weights)[0], split)
+        return sample_group(rng, choose_kind(rng), split)
 
     return supply("supply", seed, count, split, draw)
+
+
+def choose_kind(rng: random.Random) -> RelationKind:
+    """A kind of relation, each as often as it is of use."""
+    kinds = list(PRODUCTIONS)
+    return rng.choices(kinds, [_WEIGHTS.get(kind, 1.0) for kind in kinds])[0]
 
 
 def supply(

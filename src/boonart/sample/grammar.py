@@ -110,7 +110,12 @@ def make_scene(
 def two_colours(rng: random.Random, colours: Sequence[str]) -> tuple[str, str] | None:
     """Two colours that nobody takes for each other, or None."""
     first, second = rng.sample(list(colours), 2)
-    return None if frozenset((first, second)) in _ALIKE else (first, second)
+    return None if are_alike(first, second) else (first, second)
+
+
+def are_alike(first: str, second: str) -> bool:
+    """Whether paint and light make these colours look alike."""
+    return frozenset((first, second)) in _ALIKE
 
 
 def colourful(kinds: Iterable[Kind]) -> tuple[Kind, ...]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from boonart.evaluation.relations import TwinScores, relation_figures
 from boonart.training.vitr_features import PairFeatures
+from boonart.training.vitr_fit import likeliest
 from boonart.training.vitr_parts import (
     CandidateLists,
     Parts,
@@ -18,9 +19,9 @@ from boonart.training.vitr_parts import (
     pair_parts,
     prepare_set,
     recalls,
-    unfitted_weights,
 )
 from boonart.training.vitr_steps import Head
+from boonart.vitr.mixture import PARTS, Direction
 from boonart.vitr.model import RelationNetwork
 from boonart.works import Ranker
 
@@ -46,36 +47,54 @@ class DevSets:
 
 
 def dev_figures(network: RelationNetwork, dev: DevSets, head: Head) -> dict[str, float]:
-    """Recalls on photographs and group score on twins; `choice`, their sum, decides which epoch is best."""
+    """Recalls on photographs and on scenes and group score on twins; `choice`, their sum, decides which epoch is best.
+
+    Each epoch by the weights that suit it best: a head that speaks louder than another says no more.
+    """
     ranker = HEAD_RANKERS[head]
-    weights = unfitted_weights(ranker)
+    sets = {"": dev.photographs, "scenes.": dev.scenes}
+    present = {
+        prefix: (features, prepare_set(network, features)) for prefix, features in sets.items() if features is not None
+    }
     figures: dict[str, float] = {}
-    if dev.photographs is not None:
-        prepared = prepare_set(network, dev.photographs)
-        for from_text, name in ((True, "text_to_image"), (False, "image_to_text")):
-            queries = dev_queries(dev.photographs, dev.queries, from_text=from_text)
-            lists = candidate_lists(
+    for from_text, name in ((False, "image_to_text"), (True, "text_to_image")):
+        lists = {}
+        for prefix, (features, prepared) in present.items():
+            rows = features.true_texts if from_text else np.arange(len(features.image_globals))
+            lists[prefix] = candidate_lists(
                 network,
                 prepared,
-                dev.photographs,
-                queries,
+                features,
+                spread(rows, dev.queries),
                 from_text=from_text,
                 candidates=dev.candidates,
                 rankers=[ranker],
             )
-            for cut, value in zip((1, 5, 10), recalls(lists, mixed(lists.parts, weights)), strict=True):
-                figures[f"{name}.R@{cut}"] = value
+        weights = likeliest(PARTS[ranker], list(lists.values()))
+        for prefix, some in lists.items():
+            for cut, value in zip((1, 5, 10), recalls(some, mixed(some.parts, weights)), strict=True):
+                figures[f"{prefix}{name}.R@{cut}"] = value
     if dev.scenes is not None:
-        scores = twin_scores(network, prepare_set(network, dev.scenes), dev.scenes, ranker, weights)
+        scores = twin_scores(network, present["scenes."][1], dev.scenes, ranker, weights)
         figures |= relation_figures(scores)
     figures["choice"] = sum(value for name, value in figures.items() if "R@" in name or name == "group")
     return figures
 
 
-def dev_queries(features: PairFeatures, count: int, *, from_text: bool) -> Rows:
-    """About `count` queries spread over the set: true texts or pictures."""
-    rows = features.true_texts if from_text else np.arange(len(features.image_globals))
+def spread(rows: Rows, count: int) -> Rows:
+    """At most `count` of these, evenly."""
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)]
+
+
+def queries_by_direction(features: PairFeatures) -> dict[Direction, Rows]:
+    """The pictures of a set and its true texts, short ones apart."""
+    texts = features.true_texts
+    of_text = [Direction.of_text(int(length)) for length in np.diff(features.offsets)[texts]]
+    pictures = np.arange(len(features.image_globals))
+    return {
+        direction: texts[[kind is direction for kind in of_text]] if direction.from_text else pictures
+        for direction in Direction
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +161,14 @@ def twin_parts(
 
 
 def full_lists(
-    network: RelationNetwork, prepared: PreparedSet, features: PairFeatures, ranker: Ranker, *, from_text: bool
+    network: RelationNetwork,
+    prepared: PreparedSet,
+    features: PairFeatures,
+    queries: Rows,
+    ranker: Ranker,
+    *,
+    from_text: bool,
 ) -> CandidateLists:
-    """100 candidates of every picture, or of two captions of every picture, with the ranker's parts."""
-    count = 2 * len(features.image_globals)
-    queries = dev_queries(features, count, from_text=from_text)
-    return candidate_lists(network, prepared, features, queries, from_text=from_text, candidates=100, rankers=[ranker])
+    """100 candidates of every query, of at most two for every picture, with the ranker's parts."""
+    chosen = spread(queries, 2 * len(features.image_globals))
+    return candidate_lists(network, prepared, features, chosen, from_text=from_text, candidates=100, rankers=[ranker])

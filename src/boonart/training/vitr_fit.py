@@ -44,7 +44,7 @@ def fit_mixture(
     """
     names = parts_of(ranker, querybank=DISTINCTNESS in lists.parts)
     both = [lists] if painted is None else [lists, painted]
-    weights = _likeliest(names, both, twins, twin_share)
+    weights = likeliest(names, both, twins, twin_share)
     weights = _best_recalls(weights, both, twins)
     told = np.concatenate([_told(some, weights) for some in both])
     (slope, popularity), offset = calibrate(told, np.concatenate([some.right.ravel() for some in both]))
@@ -81,9 +81,19 @@ def calibrate(told: Float32Array, right: npt.NDArray[np.bool_]) -> tuple[list[fl
     return slopes.tolist(), float(curve.detach()[-1] - slopes @ mean)
 
 
-def _likeliest(
-    names: Sequence[str], lists: Sequence[CandidateLists], twins: Parts | None, twin_share: float
+def likeliest(
+    names: Sequence[str], lists: Sequence[CandidateLists], twins: Parts | None = None, twin_share: float = 0.0
 ) -> dict[str, float]:
+    """The weights that make the right candidates likeliest.
+
+    Args:
+        names: parts to weigh.
+        lists: each counts as much as any other; without a right candidate in any, all parts count alike.
+        twins, twin_share: see `fit_mixture`.
+    """
+    lists = [some for some in lists if some.right.any()]
+    if not lists:
+        return dict.fromkeys(names, 1.0)
     usable = [some.right.any(axis=1) for some in lists]
     stacked = [
         torch.from_numpy(np.stack([some.parts[name][rows] for name in names], axis=2)).double()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from boonart.training.vitr_batches import image_tensors, padded_texts
 from boonart.training.vitr_features import PairFeatures
-from boonart.vitr.mixture import DISTINCTNESS, PARTS
+from boonart.vitr.mixture import DISTINCTNESS
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.pair_scoring import late_interaction
 from boonart.works import Float32Array, Ranker
@@ -178,12 +178,3 @@ def recalls(lists: CandidateLists, score: Float32Array) -> tuple[float, float, f
 def mixed(parts: Mapping[str, Float32Array], weights: Mapping[str, float]) -> Float32Array:
     """The weighted sum of parts."""
     return np.asarray(sum(weight * parts[name] for name, weight in weights.items()), dtype=np.float32)
-
-
-def unfitted_weights(ranker: Ranker) -> dict[str, float]:
-    """Weights for comparing epochs, before a mixture is fitted; a cosine counts about 20 times a logit.
-
-    There is no querybank yet.
-    """
-    scales = {"global": 20.0, "late": 20.0, "grounding": 20.0, "role": 1.0, "vitr": 1.0}
-    return {name: scales[name] for name in PARTS[ranker]}

@@ -14,7 +14,7 @@ from boonart.errors import SourceError
 from boonart.ports import EncoderModel
 from boonart.training import vitr_features
 from boonart.training.vitr import Progress, VitrTraining, train_stages
-from boonart.training.vitr_dev import DevSets, full_lists, twin_parts
+from boonart.training.vitr_dev import DevSets, Rows, full_lists, queries_by_direction, twin_parts
 from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
 from boonart.training.vitr_fit import fit_mixture
 from boonart.training.vitr_parts import prepare_set
@@ -25,6 +25,7 @@ from boonart.training.vitr_sources import (
     hard_scene_pictures,
     rare_scene_pictures,
     read_source,
+    replaced_scene_pictures,
     scene_pictures,
 )
 from boonart.vitr.config import PAPER, VitrConfig, small
@@ -32,6 +33,9 @@ from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.vitr.weights import Checkpoint, save_checkpoint
 from boonart.works import ImageEmbedding, ModelCard, Picture, Ranker, TextEmbedding
+
+_ENOUGH = 100
+"""Texts of a kind on which a mixture can be fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class VitrData:
         hard_scenes: how many more to look through for the kinds of relation that are hard.
         companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
         rare_scenes: how many further scenes to look through for things that are seldom drawn.
+        replaced_scenes: how many in pairs that differ in one kind of thing or in its colour.
         dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
@@ -56,6 +61,7 @@ class VitrData:
     hard_scenes: int = 0
     companions: int = 0
     rare_scenes: int = 0
+    replaced_scenes: int = 0
     dev_scenes: int = 0
     seed: int = 0
     views: int = 2
@@ -158,6 +164,7 @@ def _scene_sets(data: VitrData) -> Iterator[tuple[str, list[TrainingPicture]]]:
     yield "scenes-hard", hard_scene_pictures(data.seed, scenes, hard)
     yield "companions-train", scene_pictures(data.seed, 0, "train", companions=companions)
     yield "scenes-rare", rare_scene_pictures(data.seed, scenes, hard, companions, data.rare_scenes)
+    yield "scenes-replaced", replaced_scene_pictures(data.seed, data.replaced_scenes)
 
 
 def dev_sets(
@@ -175,28 +182,49 @@ def dev_sets(
 
 
 def fit_mixtures(network: RelationNetwork, dev: DevSets) -> Mixtures:
-    """Fit every ranker's mixture, both ways, and take the role-aware head as the default where there is one.
+    """Fit every ranker's mixtures and take the role-aware head as the default where there is one.
+
+    Short texts get mixtures of their own where photographs have enough of them, and of others.
 
     Raises:
         SourceError: there is no dev split of photographs.
     """
     if dev.photographs is None:
         raise SourceError("There is no dev split to fit the mixture of scores on.")
-    photographs = prepare_set(network, dev.photographs)
-    scenes = prepare_set(network, dev.scenes) if dev.scenes is not None else None
+    photographs, scenes = dev.photographs, dev.scenes
+    prepared = prepare_set(network, photographs)
+    painted = prepare_set(network, scenes) if scenes is not None else None
+    apart = _has_enough_of_both(photographs)
     rankers = [ranker for ranker in PARTS if ranker is not Ranker.ROLE or network.role is not None]
     by_ranker: dict[Ranker, dict[Direction, Mixture]] = {}
     for ranker in rankers:
         by_ranker[ranker] = {}
-        for direction in Direction:
-            from_text = direction is Direction.TEXT_TO_IMAGE
-            lists = full_lists(network, photographs, dev.photographs, ranker, from_text=from_text)
-            twins = painted = None
-            if scenes is not None and dev.scenes is not None:
-                twins = twin_parts(network, scenes, dev.scenes, ranker, from_text=from_text)
-                painted = full_lists(network, scenes, dev.scenes, ranker, from_text=from_text)
-            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins, painted)
+        for direction, queries in _fitted_on(photographs, short_apart=apart).items():
+            from_text = direction.from_text
+            lists = full_lists(network, prepared, photographs, queries, ranker, from_text=from_text)
+            twins = painted_lists = None
+            if scenes is not None and painted is not None:
+                twins = twin_parts(network, painted, scenes, ranker, from_text=from_text)
+                asked = _fitted_on(scenes, short_apart=apart)[direction]
+                if len(asked):
+                    painted_lists = full_lists(network, painted, scenes, asked, ranker, from_text=from_text)
+            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins, painted_lists)
     return Mixtures(Ranker.ROLE if Ranker.ROLE in by_ranker else Ranker.VITR, by_ranker)
+
+
+def _has_enough_of_both(features: PairFeatures) -> bool:
+    """Whether there are short texts and others enough for a mixture each."""
+    queries = queries_by_direction(features)
+    return min(len(rows) for direction, rows in queries.items() if direction.from_text) >= _ENOUGH
+
+
+def _fitted_on(features: PairFeatures, *, short_apart: bool) -> dict[Direction, Rows]:
+    """The queries that each mixture is fitted on; without one for short texts, all texts alike."""
+    queries = queries_by_direction(features)
+    if not short_apart:
+        del queries[Direction.SHORT_TEXT_TO_IMAGE]
+        queries[Direction.TEXT_TO_IMAGE] = features.true_texts
+    return queries
 
 
 class Remembering:

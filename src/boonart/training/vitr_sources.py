@@ -223,6 +223,13 @@ def rare_scene_pictures(
     return _pictures_of(picked)
 
 
+def replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
+    """Scenes of the train split in pairs that differ in one kind of thing or in its colour."""
+    from boonart.sample.replacements import replacement_groups
+
+    return _pictures_of(replacement_groups(seed, count))
+
+
 def _hard_groups(seed: int, first: int, count: int) -> list[TwinGroup]:
     return [group for group in _following(seed, first, count) if group.scenes[0].kind.value in HARD_KINDS]
 

@@ -2,7 +2,8 @@
 
 A score is a weighted sum of parts: the cosine of the global vectors and what the network says. The weights are
 fitted on a dev split, one set for each direction, because a cosine that fits the training pictures too well would
-otherwise be trusted too much. A logistic curve, fitted there too, turns the score into `relevance`.
+otherwise be trusted too much, and a global vector of few words is less to be trusted than one of many. A logistic
+curve, fitted there too, turns the score into `relevance`.
 """
 
 from __future__ import annotations
@@ -27,18 +28,31 @@ PARTS: Mapping[Ranker, tuple[str, ...]] = {
 DISTINCTNESS = "distinctness"
 """What `Ranker.ROLE` mixes besides where the weights have a querybank: how little a candidate suits any query."""
 _GLOBAL = frozenset({"global", DISTINCTNESS})
+SHORT = 8
+"""Words of the longest query that is short; 6, 7 and 8 were tried on dev."""
 
 
 class Direction(StrEnum):
-    """Which side the query is on."""
+    """Which side the query is on, and of what kind it is: a short one is what a person types."""
 
     TEXT_TO_IMAGE = "text_to_image"
+    SHORT_TEXT_TO_IMAGE = "short_text_to_image"
     IMAGE_TO_TEXT = "image_to_text"
 
     @classmethod
     def of(cls, query: TextEmbedding | ImageEmbedding) -> Direction:
         """The direction in which a query searches."""
-        return cls.TEXT_TO_IMAGE if isinstance(query, TextEmbedding) else cls.IMAGE_TO_TEXT
+        return cls.of_text(len(query.words)) if isinstance(query, TextEmbedding) else cls.IMAGE_TO_TEXT
+
+    @classmethod
+    def of_text(cls, words: int) -> Direction:
+        """The direction in which a query of so many words searches."""
+        return cls.SHORT_TEXT_TO_IMAGE if words <= SHORT else cls.TEXT_TO_IMAGE
+
+    @property
+    def from_text(self) -> bool:
+        """Whether the query is a text."""
+        return self is not Direction.IMAGE_TO_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +119,11 @@ class Mixtures:
         return chosen
 
     def of(self, ranker: Ranker, direction: Direction) -> Mixture:
-        """The mixture of a ranker that `resolve` returned."""
-        return self.by_ranker[ranker][direction]
+        """The mixture of a ranker that `resolve` returned; weights without one for short queries use the other."""
+        directions = self.by_ranker[ranker]
+        if direction is Direction.SHORT_TEXT_TO_IMAGE and direction not in directions:
+            direction = Direction.TEXT_TO_IMAGE
+        return directions[direction]
 
     def need(self, part: str) -> bool:
         """Whether any of the mixtures has this part."""

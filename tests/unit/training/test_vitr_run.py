@@ -16,6 +16,7 @@ from boonart.training import vitr_run, vitr_sources
 from boonart.training.vitr import VitrTraining, starter_preset
 from boonart.training.vitr_run import VitrData, train_vitr
 from boonart.vitr.config import RoleConfig, VitrConfig
+from boonart.vitr.mixture import Direction
 from boonart.vitr.weights import load_checkpoint, load_reranker
 from boonart.works import Picture, Ranker
 
@@ -71,6 +72,24 @@ def test_the_weight_file_serves(captions, tmp_path):
     assert set(checkpoint.mixtures.by_ranker) == {Ranker.LATE, Ranker.VITR, Ranker.ROLE}
     assert all(m.calibrated for both in checkpoint.mixtures.by_ranker.values() for m in both.values())
     load_reranker("out", encoder_card=SquareEncoder().card, index=None, models_folder=tmp_path, device="cpu")
+
+
+def test_short_texts_have_mixtures_of_their_own_where_there_are_enough(captions, tmp_path, monkeypatch):
+    file = captions / "captions.jsonl"
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    for record in records:
+        record["captions"][1] += " of" * 6
+    file.write_text("\n".join(map(json.dumps, records)))
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    found = {}
+    for enough in (12, 13):
+        monkeypatch.setattr("boonart.training.vitr_run._ENOUGH", enough)
+        train_vitr(short(), SquareEncoder(), data, tmp_path / f"of-{enough}", device="cpu")
+        found[enough] = load_checkpoint(tmp_path / f"of-{enough}" / "vitr.safetensors").mixtures.by_ranker
+    assert {frozenset(directions) for directions in found[12].values()} == {frozenset(Direction)}
+    assert {frozenset(directions) for directions in found[13].values()} == {
+        frozenset({Direction.TEXT_TO_IMAGE, Direction.IMAGE_TO_TEXT})
+    }
 
 
 def test_the_same_seed_gives_the_same_weights(captions, tmp_path):

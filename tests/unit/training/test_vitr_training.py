@@ -10,9 +10,9 @@ import torch
 from vitr_toys import SquareEncoder, twins
 
 from boonart.errors import ConfigurationError, ModelFileError, SourceError
-from boonart.training.vitr import Stage, VitrTraining, paper_preset, starter_preset, train_stages
+from boonart.training.vitr import Report, Stage, VitrTraining, paper_preset, starter_preset, train_stages
 from boonart.training.vitr_batches import Likeness
-from boonart.training.vitr_dev import DevSets
+from boonart.training.vitr_dev import DevSets, dev_figures
 from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import Head, Loss, StepOptions
 from boonart.vitr.config import RoleConfig, VitrConfig
@@ -129,16 +129,15 @@ def test_the_presets_are_what_they_say():
     assert (paper.decay_every, paper.clip, paper.global_from) == (5, 2.0, 3)
     assert paper.options.loss is Loss.LSEH
     stages = starter_preset().stages
-    assert [stage.head for stage in stages] == [*[Head.ROLE] * 4, Head.VITR]
+    assert [stage.head for stage in stages] == [*[Head.ROLE] * 5, Head.VITR]
     twins = [stage.twin_options or stage.options for stage in stages[:-1]]
     assert [(bool(options.lists), bool(options.global_scale)) for options in twins] == [
         (False, False),
         (True, False),
-        (True, True),
-        (True, True),
+        *[(True, True)] * 3,
     ]
-    assert [stage.freeze_projections for stage in stages] == [False, False, True, False, True]
-    assert [stage.likeness for stage in stages if stage.alike] == [Likeness.SAID, Likeness.SAID, Likeness.MISTAKEN]
+    assert [stage.freeze_projections for stage in stages] == [False, False, True, False, False, True]
+    assert [stage.likeness for stage in stages if stage.alike] == [*[Likeness.SAID] * 2, *[Likeness.MISTAKEN] * 2]
 
 
 def test_sets_of_twins_are_trained_by_options_of_their_own(toys, tmp_path):
@@ -149,3 +148,35 @@ def test_sets_of_twins_are_trained_by_options_of_their_own(toys, tmp_path):
         network(), VitrTraining((stage,)), [toys], DevSets(scenes=toys), tmp_path, progress=lambda r: seen.append(r)
     )
     assert {name for report in seen for name in report.losses} == {"twins"}
+
+
+def test_a_blended_stage_leaves_a_part_of_what_it_began_with(toys, tmp_path):
+    stage = replace(ROLE, passes=3)
+    begun = weights(network())
+    left = []
+    for share in (1.0, 0.25):
+        trained, training = network(), VitrTraining((replace(stage, blend=share),), measure_every=3)
+        figures = train_stages(trained, training, [toys], DevSets(scenes=toys), tmp_path / str(share))
+        left.append(weights(trained))
+        assert figures[0]["group"] == dev_figures(trained, DevSets(scenes=toys), Head.ROLE)["group"]
+    assert not torch.allclose(left[0], begun)
+    torch.testing.assert_close(left[1], torch.lerp(begun, left[0], 0.25))
+
+
+def test_a_blended_stage_that_was_interrupted_blends_with_what_it_began_with(toys, tmp_path):
+    stages = tuple(replace(ROLE, passes=2, blend=share) for share in (1.0, 0.5))
+    training, dev = VitrTraining(stages, measure_every=2, save_every=0.0), DevSets(scenes=toys)
+    whole, resumed = network(), network()
+    train_stages(whole, training, [toys], dev, tmp_path / "whole")
+
+    def stop(report: Report) -> None:
+        seen.append(report)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    seen: list[Report] = []
+    with pytest.raises(KeyboardInterrupt):
+        train_stages(resumed, training, [toys], dev, tmp_path / "resumed", progress=stop)
+    again = RelationNetwork(CONFIG)
+    train_stages(again, training, [toys], dev, tmp_path / "resumed")
+    torch.testing.assert_close(weights(again), weights(whole))

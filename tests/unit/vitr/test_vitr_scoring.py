@@ -11,7 +11,7 @@ from vitr_fakes import TINY, FakeSource, candidate, image, reranker, text
 
 from boonart.errors import InvalidQuery, InvalidRequest, ModelError, ModelMismatch
 from boonart.ports import Features, Reranker, RerankRequest
-from boonart.vitr.mixture import Direction, Mixtures, untrained_mixtures
+from boonart.vitr.mixture import SHORT, Direction, Mixtures, untrained_mixtures
 from boonart.vitr.model import RelationNetwork
 from boonart.works import Ranker
 
@@ -250,6 +250,31 @@ async def test_relevance_follows_the_calibration(rng):
     for score in await ranks.rerank(request(texts[0])):
         expected = float(torch.sigmoid(torch.tensor(2.0 * score.score - 1.0)))
         assert score.relevance == pytest.approx(expected, abs=1e-5)
+
+
+async def test_a_short_query_is_weighed_as_short_ones_are(rng):
+    source = FakeSource()
+    ranks, _, _ = await gallery(source, rng)
+    short, other = text(rng, SHORT), text(rng, SHORT + 1)
+    plain = [await ranks.rerank(request(query)) for query in (short, other)]
+    values = ranks._mixtures.as_dict()
+    values["rankers"]["role"]["short_text_to_image"]["weights"]["global"] = 3.0
+    ranks._mixtures = Mixtures.from_dict(values)
+    tripled, same = [await ranks.rerank(request(query)) for query in (short, other)]
+    assert same == plain[1]
+    assert {s.point_id: s.score for s in tripled} == pytest.approx(
+        {s.point_id: s.score + 2.0 * (s.score - s.relation_score) for s in plain[0]}, abs=1e-5
+    )
+
+
+async def test_weights_without_a_mixture_for_short_queries_use_the_other(rng):
+    source = FakeSource()
+    ranks, _, _ = await gallery(source, rng)
+    values = ranks._mixtures.as_dict()
+    expected = await ranks.rerank(request(query := text(rng, 2)))
+    del values["rankers"]["role"]["short_text_to_image"]
+    ranks._mixtures = Mixtures.from_dict(values)
+    assert await ranks.rerank(request(query)) == expected
 
 
 def with_querybank(source: FakeSource, weight: float, **calibration: float):
