@@ -312,7 +312,6 @@ class _StageRun:
         state = {
             "config": self.network.config.as_dict(),
             "training": repr(self.training),
-            "stage": self.number + 1 if finished else self.number,
             "step": 0 if finished else self.step,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not None and not finished else None,
