@@ -280,7 +280,7 @@ class _StageRun:
         self.parameters = trained_parameters(network, stage)
         self.optimiser = torch.optim.AdamW(self.parameters, lr=stage.rate, weight_decay=stage.weight_decay)
         self.averaged = copy.deepcopy(network) if stage.averaging else None
-        self.begun = copy.deepcopy(network.state_dict()) if stage.blend < 1.0 else None
+        self.begun = copy.deepcopy(network) if stage.blend < 1.0 else None
         self.best = copy.deepcopy(network.state_dict())
         self.best_figures: dict[str, float] = {"choice": -math.inf}
         self.step = 0
@@ -302,7 +302,8 @@ class _StageRun:
             progress(Report(self.stage.head, self.step, self.steps, losses, pace * (self.steps - self.step), figures))
         self.network.load_state_dict(self.best)
         if self.begun is not None:
-            self.best = blended(self.begun, self.best, self.stage.blend)
+            _average(self.begun, self.network, 1.0 - self.stage.blend)
+            self.best = self.begun.state_dict()
             self.network.load_state_dict(self.best)
             self.best_figures |= dev_figures(self.network, self.dev, self.stage.head)
         return self.best_figures
@@ -316,7 +317,7 @@ class _StageRun:
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not None and not finished else None,
             "optimiser": self.optimiser.state_dict() if not finished else None,
-            "begun": self.begun,
+            "begun": self.begun.state_dict() if self.begun is not None and not finished else None,
             "best": self.best,
             "best_figures": self.best_figures,
             "figures": earlier,
@@ -329,9 +330,10 @@ class _StageRun:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a saved state of this stage, whose weights the network has already."""
         if state["optimiser"] is not None:
-            self.begun = state["begun"]
             self.optimiser.load_state_dict(state["optimiser"])
             self.best, self.best_figures = state["best"], state["best_figures"]
+            if self.begun is not None:
+                self.begun.load_state_dict(state["begun"])
             if self.averaged is not None and state["averaged"] is not None:
                 self.averaged.load_state_dict(state["averaged"])
             torch.set_rng_state(state["random"])
@@ -383,14 +385,6 @@ class _StageRun:
         if figures["choice"] > self.best_figures["choice"]:
             self.best, self.best_figures = copy.deepcopy(candidate.state_dict()), figures
         return figures
-
-
-def blended(first: dict[str, Tensor], second: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Weights between two networks', `share` of the way from the first one's to the second one's."""
-    return {
-        name: torch.lerp(first[name], value, share) if value.is_floating_point() else value
-        for name, value in second.items()
-    }
 
 
 def trained_parameters(network: RelationNetwork, stage: Stage) -> list[nn.Parameter]:

@@ -193,22 +193,25 @@ def fit_mixtures(network: RelationNetwork, dev: DevSets) -> Mixtures:
         raise SourceError("There is no dev split to fit the mixture of scores on.")
     photographs, scenes = dev.photographs, dev.scenes
     prepared = prepare_set(network, photographs)
-    painted = prepare_set(network, scenes) if scenes is not None else None
     apart = _has_enough_of_both(photographs)
+    asked = _fitted_on(photographs, short_apart=apart)
+    painted = None if scenes is None else prepare_set(network, scenes)
+    painted_asked = {} if scenes is None else _fitted_on(scenes, short_apart=apart)
     rankers = [ranker for ranker in PARTS if ranker is not Ranker.ROLE or network.role is not None]
     by_ranker: dict[Ranker, dict[Direction, Mixture]] = {}
     for ranker in rankers:
         by_ranker[ranker] = {}
-        for direction, queries in _fitted_on(photographs, short_apart=apart).items():
-            from_text = direction.from_text
-            lists = full_lists(network, prepared, photographs, queries, ranker, from_text=from_text)
-            twins = painted_lists = None
-            if scenes is not None and painted is not None:
-                twins = twin_parts(network, painted, scenes, ranker, from_text=from_text)
-                asked = _fitted_on(scenes, short_apart=apart)[direction]
-                if len(asked):
-                    painted_lists = full_lists(network, painted, scenes, asked, ranker, from_text=from_text)
-            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins, painted_lists)
+        twins = {}
+        if scenes is not None and painted is not None:
+            twins = {side: twin_parts(network, painted, scenes, ranker, from_text=side) for side in (True, False)}
+        for direction, queries in asked.items():
+            side = direction.from_text
+            lists = full_lists(network, prepared, photographs, queries, ranker, from_text=side)
+            painted_lists = None
+            if scenes is not None and painted is not None and len(painted_asked[direction]):
+                others = painted_asked[direction]
+                painted_lists = full_lists(network, painted, scenes, others, ranker, from_text=side)
+            by_ranker[ranker][direction] = fit_mixture(ranker, lists, twins.get(side), painted_lists)
     return Mixtures(Ranker.ROLE if Ranker.ROLE in by_ranker else Ranker.VITR, by_ranker)
 
 

@@ -7,8 +7,7 @@ import pytest
 from boonart.sample.grammar import are_alike
 from boonart.sample.kinds import KINDS
 from boonart.sample.replacements import replacement_groups
-from boonart.sample.scenes import Scene, Split
-from boonart.sample.splits import split_of
+from boonart.sample.scenes import Scene
 from boonart.sample.wording import words_for
 
 
@@ -40,15 +39,3 @@ def test_they_differ_in_one_kind_of_thing_or_in_its_colour(pairs: list[tuple[Sce
 def test_both_are_worded_otherwise(pairs: list[tuple[Scene, Scene]]) -> None:
     for first, second in pairs[:60]:
         assert words_for(first).captions[0] != words_for(second).captions[0]
-
-
-@pytest.mark.parametrize("split", list(Split))
-def test_pairs_of_things_stay_in_their_split(split: Split) -> None:
-    for group in replacement_groups(0, 60, split):
-        assert all(split_of(scene) is split for scene in group.scenes)
-
-
-def test_the_same_seed_gives_the_same_scenes() -> None:
-    first, again, other = (list(replacement_groups(seed, 40)) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other

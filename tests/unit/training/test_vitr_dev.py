@@ -2,23 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from vitr_toys import SquareEncoder, twins
+from vitr_toys import CONFIG
 
 from boonart.training.vitr_dev import DevSets, dev_figures
-from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import Head
-from boonart.vitr.config import RoleConfig, VitrConfig
 from boonart.vitr.model import RelationNetwork
-
-PAIRS = [("red", "blue"), ("green", "white"), ("red", "white"), ("blue", "green")]
-CONFIG = VitrConfig(
-    4, 4, 6, embed_size=16, similarity_size=8, filters=1, aggregations=1, role=RoleConfig(size=16, feed_forward=16)
-)
-
-
-@pytest.fixture
-def toys(tmp_path):
-    return encode_training_set(SquareEncoder(), "toys", twins(PAIRS), tmp_path / "features")
 
 
 @pytest.mark.parametrize("head", list(Head))

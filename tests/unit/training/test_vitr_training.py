@@ -7,28 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from vitr_toys import SquareEncoder, twins
+from vitr_toys import CONFIG
 
 from boonart.errors import ConfigurationError, ModelFileError, SourceError
 from boonart.training.vitr import Report, Stage, VitrTraining, paper_preset, starter_preset, train_stages
 from boonart.training.vitr_batches import Likeness
 from boonart.training.vitr_dev import DevSets, dev_figures
-from boonart.training.vitr_features import encode_training_set
 from boonart.training.vitr_steps import Head, Loss, StepOptions
-from boonart.vitr.config import RoleConfig, VitrConfig
+from boonart.vitr.config import VitrConfig
 from boonart.vitr.model import RelationNetwork
 
-PAIRS = [("red", "blue"), ("green", "white"), ("red", "white"), ("blue", "green"), ("red", "green"), ("blue", "white")]
-CONFIG = VitrConfig(
-    4, 4, 6, embed_size=16, similarity_size=8, filters=1, aggregations=1, role=RoleConfig(size=16, feed_forward=16)
-)
 PLAIN = StepOptions(hard_negatives=2, token_dropout=0.0, word_dropout=0.0, region_dropout=0.0)
 ROLE = Stage(Head.ROLE, passes=150, batch=12, rate=1e-2, warmup=0.1, options=PLAIN)
-
-
-@pytest.fixture
-def toys(tmp_path):
-    return encode_training_set(SquareEncoder(), "toys", twins(PAIRS), tmp_path / "features")
 
 
 def network(config: VitrConfig = CONFIG) -> RelationNetwork:

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from boonart.training.vitr_features import TrainingPicture
+from boonart.vitr.config import RoleConfig, VitrConfig
 from boonart.works import ImageEmbedding, ModelCard, Picture, TextEmbedding
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 WORDS = [*COLOURS, "left", "of"]
+PAIRS = [("red", "blue"), ("green", "white"), ("red", "white"), ("blue", "green"), ("red", "green"), ("blue", "white")]
+CONFIG = VitrConfig(
+    4, 4, 6, embed_size=16, similarity_size=8, filters=1, aggregations=1, role=RoleConfig(size=16, feed_forward=16)
+)
+"""Sizes of a network for this world."""
 
 
 def scene(left: str, right: str, twin: int) -> TrainingPicture:
