@@ -71,7 +71,13 @@ def vitr(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for weights, card and state.")] = Path(
         "trained/vitr-starter"
     ),
-    preset: Annotated[str, typer.Option(help="starter, or paper: the paper's sizes, loss and schedule.")] = "starter",
+    preset: Annotated[
+        str,
+        typer.Option(help="starter; paper: the paper's sizes, loss and schedule; or further, to go on with --start."),
+    ] = "starter",
+    start: Annotated[
+        str, typer.Option(help="Weights to go on from: auto for those that searches use, a name or a path.")
+    ] = "",
     scenes: Annotated[int, typer.Option(help="Generated scenes to train on beside the data.", min=0)] = 4000,
     hard_scenes: Annotated[
         int, typer.Option(help="More scenes to look through for hard kinds of relation.", min=0)
@@ -99,15 +105,25 @@ def vitr(
     from boonart.errors import InvalidRequest
     from boonart.evaluation.datasets import find_data
     from boonart.settings import read_settings
-    from boonart.training.vitr import Report, paper_preset, starter_preset
+    from boonart.training.vitr import Report, further_preset, paper_preset, starter_preset
     from boonart.training.vitr_run import VitrData, train_vitr
+    from boonart.vitr.weights import find_weights, load_checkpoint
 
-    presets = {"starter": starter_preset, "paper": paper_preset}
+    presets = {"starter": starter_preset, "paper": paper_preset, "further": further_preset}
     if preset not in presets:
-        raise InvalidRequest(f"There is no preset {preset!r}.", hint="Choose starter or paper.", field="preset")
+        raise InvalidRequest(
+            f"There is no preset {preset!r}.", hint="Choose starter, paper or further.", field="preset"
+        )
+    if preset == "further" and not start:
+        raise InvalidRequest(
+            "The preset further goes on from weights, and none are named.", hint="Add --start auto.", field="start"
+        )
     paths = tuple(path if path.exists() else find_data(str(path), data_folder(None)) for path in data)
     settings = read_settings()
     model = load_encoder(encoder, models_folder=settings.models_folder, device=settings.device)
+    begun = None
+    if start:
+        begun = load_checkpoint(find_weights(start, encoder_id=model.card.id, models_folder=settings.models_folder))
     with progress_bar() as bar:
         tasks = progress_lines(bar)
 
@@ -131,6 +147,7 @@ def vitr(
                 views=views,
             ),
             out,
+            start=begun,
             paper_sizes=preset == "paper",
             device=settings.device,
             encoding=tasks,

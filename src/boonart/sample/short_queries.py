@@ -36,6 +36,8 @@ _COATS_OF_ANIMALS = ("white", "brown", "black", "grey", "orange", "pink", "yello
 _PLURALS = {"person": "people", "child": "children"}
 _SLIPS = 0.1
 """Share of the texts that are typed in a hurry."""
+_BARE = 0.4
+"""Share of several things that, without article or number, are asked for as people tag: "still life of flower"."""
 _UNSLIPPED = frozenset({"a", "an", "the", "of", "in", "on", "and", "with", "to", "person", "child", *KINDS})
 """Words that stay: the smallest, and those that an "s" would make mean several."""
 _MANNERS: dict[Manner, tuple[str, ...]] = {
@@ -189,7 +191,8 @@ def _phrase(rng: random.Random, thing: Thing, article: str) -> tuple[ShortQuery,
     if thing.hair and rng.random() < 0.7:
         asks.add(f"{thing.hair}-haired {name}")
         hair = thing.hair
-    if thing.count > 1:
+    bare = thing.count > 1 and not article and rng.random() < _BARE
+    if thing.count > 1 and not bare:
         asks.add(f"several {name}")
         words.append(_PLURALS.get(name) or (KINDS[name].plural_name if name in KINDS else f"{name}s"))
         if article == "a":

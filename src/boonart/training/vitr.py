@@ -90,6 +90,7 @@ class VitrTraining:
         querybank: how many training texts and pictures tell a candidate's popularity; 0 for no such part.
         colours: how many times as large as the others the weights of the starter's colours are to begin with: they
             are 64 of 1,344 image features and 2 % of their spread, and would else be found late.
+        start: id of the weights that it goes on from, or "".
     """
 
     stages: tuple[Stage, ...]
@@ -99,6 +100,7 @@ class VitrTraining:
     half: bool = True
     querybank: int = 0
     colours: float = 1.0
+    start: str = ""
 
 
 def paper_preset() -> VitrTraining:
@@ -184,6 +186,16 @@ def starter_preset() -> VitrTraining:
         options=StepOptions(false_texts=False),
     )
     return VitrTraining((joint, lists, mixed, mistaken, longer, published), querybank=1536, colours=5.0)
+
+
+def further_preset() -> VitrTraining:
+    """Goes on from trained weights with the last stage of the role-aware head, on other data or other scenes.
+
+    At a lower rate, and with more photographs: what the weights know is to stay.
+    """
+    *_, longer, published = starter_preset().stages
+    further = replace(longer, passes=20, rate=4e-4, photographs=0.22, blend=1.0)
+    return VitrTraining((further, replace(published, rate=5e-4, twins=0.4)), querybank=1536)
 
 
 @dataclass(slots=True)

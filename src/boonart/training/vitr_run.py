@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,10 +11,10 @@ from pathlib import Path
 import torch
 
 from boonart.encoders.colours import COLOURS
-from boonart.errors import SourceError
+from boonart.errors import ModelMismatch, SourceError
 from boonart.ports import EncoderModel
 from boonart.training import vitr_features
-from boonart.training.vitr import Progress, VitrTraining, train_stages
+from boonart.training.vitr import Progress, VitrTraining, train_stages, trained_parameters
 from boonart.training.vitr_dev import DevSets, Rows, full_lists, queries_by_direction, twin_parts
 from boonart.training.vitr_features import PairFeatures, TrainingPicture, encode_training_set
 from boonart.training.vitr_fit import fit_mixture
@@ -73,6 +74,7 @@ def train_vitr(
     data: VitrData,
     out: Path,
     *,
+    start: Checkpoint | None = None,
     paper_sizes: bool = False,
     device: str = "auto",
     licence: str = "",
@@ -88,6 +90,7 @@ def train_vitr(
         encoder: whose features are compared; it is not changed.
         data: what to train on.
         out: folder for the weight file, its card and the state of the run.
+        start: weights to go on from, with their sizes; it is not changed.
         paper_sizes: the paper's E and S, without the role-aware head; the small ones otherwise.
         device: "auto" takes a GPU where there is one; or "cpu", "cuda", "cuda:N".
         licence: for the card.
@@ -95,30 +98,37 @@ def train_vitr(
         progress: told after every step.
 
     Raises:
+        ModelMismatch: `start` belongs to another encoder.
+        ConfigurationError: a stage trains a head that `start` has not.
         SourceError: data that cannot be read, or none.
         ModelFileError: `out` holds the state of another training.
     """
+    if start is not None:
+        training = replace(training, start=start.card.id)
+        _check_start(start, encoder, training)
     sources = [read_source(path) for path in data.paths]
     train, dev = training_sets(encoder, sources, data, encoding), dev_sets(encoder, sources, data, encoding)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(training.seed)
-    network = RelationNetwork(config_for(encoder, paper_sizes=paper_sizes)).to(device)
-    if encoder.card.id.startswith("starter@"):
-        with torch.no_grad():
-            network.project_regions.weight[:, -COLOURS:] *= training.colours
+    if start is None:
+        network = _new_network(encoder, training, paper_sizes=paper_sizes)
+    else:
+        network = copy.deepcopy(start.network).requires_grad_(True)
+    network = network.to(device)
     figures = train_stages(network, training, train, dev, out, progress=progress)
     network = with_querybank(network, train, training.querybank, training.seed)
     mixtures = fit_mixtures(network, dev)
     painted = sum(bool(kind) for part in train for kind in part.kinds)
+    earlier = [f"{start.card.id} ({start.card.data})"] if start is not None else []
     card = ModelCard(
         id=out.name,
         kind="reranker",
         weights_hash="",
         dimensions=network.config.dimensions,
-        licence=licence,
+        licence=licence or (start.card.licence if start is not None else ""),
         description="Regions of a picture against words of a text, by VITR's head and by a role-aware one.",
-        data="; ".join(f"{source.name}: {len(source.train)} pictures" for source in sources)
+        data="; ".join([*earlier, *(f"{source.name}: {len(source.train)} pictures" for source in sources)])
         + (f"; {painted} generated scenes, seed {data.seed}" if painted else ""),
         encoder_id=encoder.card.id,
         figures={
@@ -130,6 +140,25 @@ def train_vitr(
     )
     (out / "training.json").write_text(json.dumps(asdict(training), indent=2) + "\n", encoding="utf-8")
     return save_checkpoint(Checkpoint(network, mixtures, card), out)
+
+
+def _check_start(start: Checkpoint, encoder: EncoderModel, training: VitrTraining) -> None:
+    """Refuse weights that this training cannot go on from, before anything is encoded."""
+    if start.card.encoder_id != encoder.card.id:
+        raise ModelMismatch(
+            f"The weights {start.card.id} belong to the encoder {start.card.encoder_id}, not to {encoder.card.id}.",
+            hint="Train with the encoder that they belong to, or begin anew without --start.",
+        )
+    for stage in training.stages:
+        trained_parameters(start.network, stage)
+
+
+def _new_network(encoder: EncoderModel, training: VitrTraining, *, paper_sizes: bool) -> RelationNetwork:
+    network = RelationNetwork(config_for(encoder, paper_sizes=paper_sizes))
+    if encoder.card.id.startswith("starter@"):
+        with torch.no_grad():
+            network.project_regions.weight[:, -COLOURS:] *= training.colours
+    return network
 
 
 def config_for(encoder: EncoderModel, *, paper_sizes: bool = False) -> VitrConfig:

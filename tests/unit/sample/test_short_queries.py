@@ -86,3 +86,16 @@ def test_what_cannot_be_told_is_not_held_against_a_scene() -> None:
     shown = facts(replace(COW_AND_TREE, things=(Thing("car"), Thing("cow"), Thing("apple", count=2), Thing("pear"))))
     assert {"red car", "brown cow", "2 fruit", "3 fruit", "several fruit", "natural apple"} <= shown
     assert not {"blue cow", "several pear"} & shown
+
+
+def test_several_are_also_asked_for_as_people_tag() -> None:
+    """ "Still life of flower" is true of three flowers; "a flower" says that there is one."""
+    several = replace(COW_AND_TREE, things=(Thing("cow", count=3),), relations=())
+    queries = [query for seed in range(200) for query in short_queries(replace(several, seed=seed))]
+    bare = [query for query in queries if "cow" in query.text and "cows" not in query.text]
+    assert 0 < len(bare) < len(queries) / 3
+    for query in bare:
+        assert "a cow" not in query.text
+        assert "the cow" not in query.text
+        assert "several cow" not in query.asks
+    assert all("several cow" in query.asks for query in queries if "cows" in query.text.split() and query not in bare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -11,16 +12,18 @@ import torch
 from PIL import Image
 from vitr_toys import COLOURS, SquareEncoder
 
-from boonart.errors import SourceError
+from boonart.errors import ConfigurationError, ModelFileError, ModelMismatch, SourceError
 from boonart.training import vitr_run, vitr_sources
-from boonart.training.vitr import VitrTraining, starter_preset
+from boonart.training.vitr import VitrTraining, further_preset, starter_preset
 from boonart.training.vitr_run import VitrData, train_vitr
 from boonart.vitr.config import RoleConfig, VitrConfig
-from boonart.vitr.mixture import Direction
-from boonart.vitr.weights import load_checkpoint, load_reranker
-from boonart.works import Picture, Ranker
+from boonart.vitr.mixture import Direction, untrained_mixtures
+from boonart.vitr.model import RelationNetwork
+from boonart.vitr.weights import Checkpoint, load_checkpoint, load_reranker
+from boonart.works import ModelCard, Picture, Ranker
 
 TINY = VitrConfig(4, 4, 6, embed_size=8, similarity_size=6, filters=1, aggregations=1, role=RoleConfig(size=8))
+CARD = ModelCard("start", "reranker", "", TINY.dimensions, encoder_id="squares@1")
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +99,53 @@ def test_the_same_seed_gives_the_same_weights(captions, tmp_path):
     data = VitrData((captions,), tmp_path / "cache", views=1)
     cards = [train_vitr(short(), SquareEncoder(), data, tmp_path / name, device="cpu") for name in ("a", "b")]
     assert cards[0].weights_hash == cards[1].weights_hash
+
+
+def test_going_on_from_weights(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    train_vitr(short(), SquareEncoder(), data, tmp_path / "begun", device="cpu", licence="CC0")
+    start = load_checkpoint(tmp_path / "begun" / "vitr.safetensors")
+    still = replace(short(), stages=tuple(replace(stage, rate=0.0) for stage in short().stages[-2:]))
+    card = train_vitr(still, SquareEncoder(), data, tmp_path / "still", start=start, device="cpu")
+    left = load_checkpoint(tmp_path / "still" / "vitr.safetensors")
+    assert all(
+        torch.equal(value, left.network.state_dict()[name])
+        for name, value in start.network.state_dict().items()
+        if not name.startswith("querybank.") and "norm" not in name
+    )
+    assert card.licence == "CC0"
+    assert start.card.id in card.data
+    moved = replace(still, stages=tuple(replace(stage, rate=1e-2) for stage in still.stages))
+    before = copy.deepcopy(start.network.state_dict())
+    train_vitr(moved, SquareEncoder(), data, tmp_path / "moved", start=start, device="cpu")
+    other = load_checkpoint(tmp_path / "moved" / "vitr.safetensors").network
+    assert not torch.equal(other.project_words.weight, start.network.project_words.weight)
+    assert all(torch.equal(value, before[name]) for name, value in start.network.state_dict().items())
+
+
+def test_weights_of_another_encoder_are_not_gone_on_from(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    start = Checkpoint(RelationNetwork(TINY), untrained_mixtures(with_role=True), replace(CARD, encoder_id="others@2"))
+    with pytest.raises(ModelMismatch, match=r"others@2.*squares@1"):
+        train_vitr(short(), SquareEncoder(), data, tmp_path / "out", start=start, device="cpu")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_a_stage_trains_must_be_there(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    published = RelationNetwork(replace(TINY, role=None))
+    start = Checkpoint(published, untrained_mixtures(with_role=False), CARD)
+    with pytest.raises(ConfigurationError, match="role-aware head"):
+        train_vitr(further_preset(), SquareEncoder(), data, tmp_path / "out", start=start, device="cpu")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_run_from_other_weights_is_not_taken_up(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    train_vitr(short(), SquareEncoder(), data, tmp_path / "out", device="cpu")
+    start = load_checkpoint(tmp_path / "out" / "vitr.safetensors")
+    with pytest.raises(ModelFileError, match="other settings"):
+        train_vitr(short(), SquareEncoder(), data, tmp_path / "out", start=start, device="cpu")
 
 
 def test_nothing_half_written_where_there_is_nothing_to_fit_on(captions, tmp_path):
