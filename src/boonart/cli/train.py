@@ -91,6 +91,9 @@ def vitr(
     replaced_scenes: Annotated[
         int, typer.Option(help="Scenes in pairs that differ in one kind of thing or in its colour.", min=0)
     ] = 8000,
+    tagged_scenes: Annotated[
+        int, typer.Option(help="Scenes in pairs, one as it is and one painted, with short queries alone.", min=0)
+    ] = 0,
     dev_scenes: Annotated[int, typer.Option(help="Generated scenes to choose by.", min=0)] = 400,
     views: Annotated[int, typer.Option(help="Of each picture: itself, mirrored, then random crops.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
@@ -142,6 +145,7 @@ def vitr(
                 companions=companions,
                 rare_scenes=rare_scenes,
                 replaced_scenes=replaced_scenes,
+                tagged_scenes=tagged_scenes,
                 dev_scenes=dev_scenes,
                 seed=seed,
                 views=views,

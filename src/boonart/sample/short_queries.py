@@ -36,6 +36,8 @@ _COATS_OF_ANIMALS = ("white", "brown", "black", "grey", "orange", "pink", "yello
 _PLURALS = {"person": "people", "child": "children"}
 _SLIPS = 0.1
 """Share of the texts that are typed in a hurry."""
+_OF_COLOURS = 0.7
+"""Share of coloured things that are called by their colour."""
 _BARE = 0.4
 """Share of several things that, without article or number, are asked for as people tag: "still life of flower"."""
 _UNSLIPPED = frozenset({"a", "an", "the", "of", "in", "on", "and", "with", "to", "person", "child", *KINDS})
@@ -105,6 +107,13 @@ def short_queries(scene: Scene) -> tuple[ShortQuery, ...]:
     return tuple(replace(query, text=_slip(rng, query.text)) for query in queries)
 
 
+def bare_queries(scene: Scene) -> tuple[ShortQuery, ...]:
+    """Three that tag the scene's first thing, however many there are: "rose", and twice "still life of rose"."""
+    rng = random.Random(stable_number("bare", scene.seed))
+    said = [_phrase(rng, replace(scene.things[0], count=1), "", of_colours=1.0)[0] for _ in range(3)]
+    return (said[0], *(_of_manner(rng, scene, query) for query in said[1:]))
+
+
 def _query(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
     """With the place or the rain, or without."""
     if scene.rain and rng.random() < 0.5:
@@ -118,6 +127,14 @@ def _query(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
 def _in_manner(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
     words = rng.choice(_MANNERS[scene.manner])
     named = _query(rng, scene, said)
+    return _manner_of(scene, words, named)
+
+
+def _of_manner(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
+    return _manner_of(scene, rng.choice(_MANNERS[scene.manner]), said)
+
+
+def _manner_of(scene: Scene, words: str, named: ShortQuery) -> ShortQuery:
     asks = named.asks if scene.manner is Manner.REALIST else named.asks | {f"manner {scene.manner}"}
     return ShortQuery(words.format(x=named.text), asks)
 
@@ -170,11 +187,13 @@ def _slip(rng: random.Random, text: str) -> str:
     return " ".join(words)
 
 
-def _phrase(rng: random.Random, thing: Thing, article: str) -> tuple[ShortQuery, str]:
-    """The thing in some words, and the name that it is called by."""
+def _phrase(
+    rng: random.Random, thing: Thing, article: str, *, of_colours: float = _OF_COLOURS
+) -> tuple[ShortQuery, str]:
+    """The thing in some words, and the name that it is called by; a colour is said with this probability."""
     kind = KINDS[thing.kind]
     name = rng.choice((kind.name, kind.name, kind.name, *kind.is_a))
-    person, coloured = kind.can("person"), bool(thing.colour) and rng.random() < 0.7
+    person, coloured = kind.can("person"), bool(thing.colour) and rng.random() < of_colours
     asks = {name}
     if not thing.colour and kind.colours and not person:
         asks.add(f"natural {name}")  # who wants a red cow says so

@@ -28,6 +28,7 @@ from boonart.training.vitr_sources import (
     read_source,
     replaced_scene_pictures,
     scene_pictures,
+    tagged_scene_pictures,
 )
 from boonart.vitr.config import PAPER, VitrConfig, small
 from boonart.vitr.mixture import PARTS, Direction, Mixture, Mixtures
@@ -50,6 +51,7 @@ class VitrData:
         companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
         rare_scenes: how many further scenes to look through for things that are seldom drawn.
         replaced_scenes: how many in pairs that differ in one kind of thing or in its colour.
+        tagged_scenes: how many in pairs of what is as it is and what is painted, with short queries alone.
         dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
         views: of each picture to train on: the picture, its mirror image, then random crops.
@@ -63,6 +65,7 @@ class VitrData:
     companions: int = 0
     rare_scenes: int = 0
     replaced_scenes: int = 0
+    tagged_scenes: int = 0
     dev_scenes: int = 0
     seed: int = 0
     views: int = 2
@@ -194,6 +197,7 @@ def _scene_sets(data: VitrData) -> Iterator[tuple[str, list[TrainingPicture]]]:
     yield "companions-train", scene_pictures(data.seed, 0, "train", companions=companions)
     yield "scenes-rare", rare_scene_pictures(data.seed, scenes, hard, companions, data.rare_scenes)
     yield "scenes-replaced", replaced_scene_pictures(data.seed, data.replaced_scenes)
+    yield "scenes-tagged", tagged_scene_pictures(data.seed, data.tagged_scenes)
 
 
 def dev_sets(

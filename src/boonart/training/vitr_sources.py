@@ -230,6 +230,25 @@ def replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
     return _pictures_of(replacement_groups(seed, count))
 
 
+def tagged_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
+    """Scenes of the train split in pairs, one as it is and one painted, with nothing but short queries."""
+    from boonart.sample.short_queries import facts
+    from boonart.sample.tagged import tagged_groups, tags
+
+    return [
+        TrainingPicture(
+            _painting(scene),
+            tuple(query.text for query in tags(scene)),
+            twin=number,
+            kind=scene.kind.value,
+            asks=tuple(query.asks for query in tags(scene)),
+            facts=facts(scene),
+        )
+        for number, group in enumerate(tagged_groups(seed, count))
+        for scene in group.scenes
+    ]
+
+
 def _hard_groups(seed: int, first: int, count: int) -> list[TwinGroup]:
     return [group for group in _following(seed, first, count) if group.scenes[0].kind.value in HARD_KINDS]
 

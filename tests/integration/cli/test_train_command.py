@@ -27,8 +27,8 @@ SIZES = VitrConfig(
 COLOURS = ("red", "blue", "green", "white", "orange", "purple")
 NO_SCENES = [
     word
-    for name in ("--scenes", "--hard-scenes", "--companions", "--rare-scenes", "--replaced-scenes", "--dev-scenes")
-    for word in (name, "0")
+    for name in ("scenes", "hard-scenes", "companions", "rare-scenes", "replaced-scenes", "tagged-scenes", "dev-scenes")
+    for word in (f"--{name}", "0")
 ]
 
 

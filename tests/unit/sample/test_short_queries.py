@@ -4,7 +4,7 @@ import pytest
 
 from boonart.sample.generation import training_groups
 from boonart.sample.scenes import Manner, Place, Relation, RelationKind, RelationName, Scene, Thing
-from boonart.sample.short_queries import facts, short_queries
+from boonart.sample.short_queries import bare_queries, facts, short_queries
 
 COW_AND_TREE = Scene(
     (Thing("cow", "red"), Thing("tree")),
@@ -99,3 +99,22 @@ def test_several_are_also_asked_for_as_people_tag() -> None:
         assert "the cow" not in query.text
         assert "several cow" not in query.asks
     assert all("several cow" in query.asks for query in queries if "cows" in query.text.split() and query not in bare)
+
+
+def test_tags_say_neither_article_nor_number(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        tags = bare_queries(scene)
+        assert len(tags) == 3
+        assert all(tag.asks <= facts(scene) for tag in tags)
+        assert not any(fact.startswith("several ") for tag in tags for fact in tag.asks)
+    assert any(bare_queries(scene)[0].text == scene.things[0].kind for scene in scenes if scene.things[0].count > 1)
+
+
+def test_who_tags_a_painted_thing_says_its_colour() -> None:
+    for seed in range(60):
+        painted = replace(COW_AND_TREE, seed=seed)
+        natural = replace(painted, things=(Thing("cow"), Thing("tree")))
+        assert all("red" in tag.text and "red cow" in tag.asks for tag in bare_queries(painted))
+        for tag in bare_queries(natural):
+            assert "natural cow" in tag.asks
+            assert not tag.asks <= facts(painted)

@@ -15,6 +15,7 @@ from boonart.training.vitr_sources import (
     rare_scene_pictures,
     read_source,
     scene_pictures,
+    tagged_scene_pictures,
 )
 
 
@@ -167,3 +168,13 @@ def test_companions_follow_and_keep_their_twins_apart():
         if item.twin >= 0:
             twins[item.twin] = twins.get(item.twin, 0) + 1
     assert set(twins.values()) == {2}
+
+
+def test_tagged_scenes_have_short_queries_alone():
+    pictures = tagged_scene_pictures(3, 8)
+    assert [picture.twin for picture in pictures] == [0, 0, 1, 1, 2, 2, 3, 3]
+    for picture in pictures:
+        assert len(picture.captions) == len(picture.asks) == 6
+        assert all(asks and asks <= picture.facts for asks in picture.asks)
+        assert picture.own_captions == ()
+    assert pictures[0].load().pixels.ndim == 3
