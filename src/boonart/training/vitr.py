@@ -191,10 +191,10 @@ def starter_preset() -> VitrTraining:
 def further_preset() -> VitrTraining:
     """Goes on from trained weights with the last stage of the role-aware head, on other data or other scenes.
 
-    At a lower rate, and with more photographs: what the weights know is to stay.
+    At a lower rate, with more photographs, and half of its outcome blended in: what the weights know is to stay.
     """
     *_, longer, published = starter_preset().stages
-    further = replace(longer, passes=20, rate=4e-4, photographs=0.22, blend=1.0)
+    further = replace(longer, passes=18, rate=4e-4, photographs=0.22, blend=0.5)
     return VitrTraining((further, replace(published, rate=5e-4, twins=0.4)), querybank=1536)
 
 
