@@ -102,7 +102,7 @@ def short_queries(scene: Scene) -> tuple[ShortQuery, ...]:
     queries = (
         _query(rng, scene, _one_thing(rng, scene)),
         _query(rng, scene, _two_things(rng, scene)),
-        _in_manner(rng, scene, (_one_thing if rng.random() < 0.5 else _two_things)(rng, scene)),
+        _in_manner(rng, scene, _query(rng, scene, (_one_thing if rng.random() < 0.5 else _two_things)(rng, scene))),
     )
     return tuple(replace(query, text=_slip(rng, query.text)) for query in queries)
 
@@ -110,8 +110,10 @@ def short_queries(scene: Scene) -> tuple[ShortQuery, ...]:
 def bare_queries(scene: Scene) -> tuple[ShortQuery, ...]:
     """Three that tag the scene's first thing, however many there are: "rose", and twice "still life of rose"."""
     rng = random.Random(stable_number("bare", scene.seed))
+    if not scene.things:
+        return ()
     said = [_phrase(rng, replace(scene.things[0], count=1), "", of_colours=1.0)[0] for _ in range(3)]
-    return (said[0], *(_of_manner(rng, scene, query) for query in said[1:]))
+    return (said[0], *(_in_manner(rng, scene, query) for query in said[1:]))
 
 
 def _query(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
@@ -126,17 +128,8 @@ def _query(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
 
 def _in_manner(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
     words = rng.choice(_MANNERS[scene.manner])
-    named = _query(rng, scene, said)
-    return _manner_of(scene, words, named)
-
-
-def _of_manner(rng: random.Random, scene: Scene, said: ShortQuery) -> ShortQuery:
-    return _manner_of(scene, rng.choice(_MANNERS[scene.manner]), said)
-
-
-def _manner_of(scene: Scene, words: str, named: ShortQuery) -> ShortQuery:
-    asks = named.asks if scene.manner is Manner.REALIST else named.asks | {f"manner {scene.manner}"}
-    return ShortQuery(words.format(x=named.text), asks)
+    asks = said.asks if scene.manner is Manner.REALIST else said.asks | {f"manner {scene.manner}"}
+    return ShortQuery(words.format(x=said.text), asks)
 
 
 def _one_thing(rng: random.Random, scene: Scene) -> ShortQuery:
