@@ -1,6 +1,7 @@
 """What all tests share: a clean environment, and the folder of real data where there is one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("BOONART_HOME", str(tmp_path / "boonart-home"))
     monkeypatch.setenv("BOONART_CACHE", str(tmp_path / "boonart-cache"))
+
+
+@pytest.fixture
+def one_seeded_thread() -> Iterator[None]:
+    """Two test processes share two cores, and a test's weights are its own."""
+    import torch  # tests without a network do not wait for it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import platformdirs
 import typer
 
 from boonart.cli.evaluate import data_folder
 from boonart.cli.output import JsonFlag, err, print_figures, print_json, progress_bar, progress_lines
+
+if TYPE_CHECKING:
+    from boonart.training.vitr import VitrTraining
 
 app = typer.Typer(help="Train the models that the project ships, or your own.", no_args_is_help=True)
 
@@ -105,22 +108,13 @@ def vitr(
     Interrupted, the same command goes on where it stopped.
     """
     from boonart.encoders.catalogue import load_encoder
-    from boonart.errors import InvalidRequest
     from boonart.evaluation.datasets import find_data
     from boonart.settings import read_settings
-    from boonart.training.vitr import Report, further_preset, paper_preset, starter_preset
+    from boonart.training.vitr import Report
     from boonart.training.vitr_run import VitrData, train_vitr
     from boonart.vitr.weights import find_weights, load_checkpoint
 
-    presets = {"starter": starter_preset, "paper": paper_preset, "further": further_preset}
-    if preset not in presets:
-        raise InvalidRequest(
-            f"There is no preset {preset!r}.", hint="Choose starter, paper or further.", field="preset"
-        )
-    if preset == "further" and not start:
-        raise InvalidRequest(
-            "The preset further goes on from weights, and none are named.", hint="Add --start auto.", field="start"
-        )
+    chosen = _training(preset, start)
     paths = tuple(path if path.exists() else find_data(str(path), data_folder(None)) for path in data)
     settings = read_settings()
     model = load_encoder(encoder, models_folder=settings.models_folder, device=settings.device)
@@ -135,7 +129,7 @@ def vitr(
             tasks(f"{report.head.value}, loss {loss:.3f}", report.step, report.steps)
 
         card = train_vitr(
-            replace(presets[preset](), seed=seed),
+            replace(chosen, seed=seed),
             model,
             VitrData(
                 paths,
@@ -162,6 +156,27 @@ def vitr(
         return
     print_figures(card.id, card.figures)
     err.print(f"The weights are in {out}.")
+
+
+def _training(preset: str, start: str) -> VitrTraining:
+    """The preset of this name.
+
+    Raises:
+        InvalidRequest: there is none, or it goes on from weights and no `start` is named.
+    """
+    from boonart.errors import InvalidRequest
+    from boonart.training.vitr import further_preset, paper_preset, starter_preset
+
+    presets = {"starter": starter_preset, "paper": paper_preset, "further": further_preset}
+    if preset not in presets:
+        raise InvalidRequest(
+            f"There is no preset {preset!r}.", hint="Choose starter, paper or further.", field="preset"
+        )
+    if preset == "further" and not start:
+        raise InvalidRequest(
+            "The preset further goes on from weights, and none are named.", hint="Add --start auto.", field="start"
+        )
+    return presets[preset]()
 
 
 def cache_folder(given: Path | None) -> Path:

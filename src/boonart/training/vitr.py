@@ -193,9 +193,10 @@ def further_preset() -> VitrTraining:
 
     At a lower rate, with more photographs, and half of its outcome blended in: what the weights know is to stay.
     """
-    *_, longer, published = starter_preset().stages
+    preset = starter_preset()
+    *_, longer, published = preset.stages
     further = replace(longer, passes=18, rate=4e-4, photographs=0.22, blend=0.5)
-    return VitrTraining((further, replace(published, rate=5e-4, twins=0.4)), querybank=1536)
+    return replace(preset, stages=(further, replace(published, rate=5e-4, twins=0.4)))
 
 
 @dataclass(slots=True)

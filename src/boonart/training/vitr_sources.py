@@ -22,7 +22,8 @@ from boonart.training.vitr_features import TrainingPicture
 from boonart.works import Picture
 
 if TYPE_CHECKING:
-    from boonart.sample.scenes import TwinGroup
+    from boonart.sample.scenes import Scene, TwinGroup
+    from boonart.sample.short_queries import ShortQuery
 
 HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
@@ -232,18 +233,10 @@ def replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
 
 def tagged_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
     """Scenes of the train split in pairs, one as it is and one painted, with nothing but short queries."""
-    from boonart.sample.short_queries import facts
     from boonart.sample.tagged import tagged_groups, tags
 
     return [
-        TrainingPicture(
-            _painting(scene),
-            tuple(query.text for query in tags(scene)),
-            twin=number,
-            kind=scene.kind.value,
-            asks=tuple(query.asks for query in tags(scene)),
-            facts=facts(scene),
-        )
+        _scene_picture(scene, (), tags(scene), twin=number)
         for number, group in enumerate(tagged_groups(seed, count))
         for scene in group.scenes
     ]
@@ -273,7 +266,7 @@ def _pictures_of(groups: Iterable[TwinGroup]) -> list[TrainingPicture]:
 
 
 def _scene_group(group: TwinGroup, number: int) -> list[TrainingPicture]:
-    from boonart.sample.short_queries import facts, short_queries
+    from boonart.sample.short_queries import short_queries
     from boonart.sample.twins import twin_of
     from boonart.sample.wording import words_for
 
@@ -285,19 +278,26 @@ def _scene_group(group: TwinGroup, number: int) -> list[TrainingPicture]:
         else:
             twin = twin_of(scene)
             false = words_for(twin).captions if twin is not None else ()
-        short = short_queries(scene)
-        pictures.append(
-            TrainingPicture(
-                _painting(scene),
-                (*captions[place], *(query.text for query in short)),
-                tuple((text,) for text in false),
-                twin=number if len(captions) > 1 else -1,
-                kind=scene.kind.value,
-                asks=(*[frozenset[str]()] * len(captions[place]), *(query.asks for query in short)),
-                facts=facts(scene),
-            )
-        )
+        twin_number = number if len(captions) > 1 else -1
+        pictures.append(_scene_picture(scene, captions[place], short_queries(scene), twin=twin_number, false=false))
     return pictures
+
+
+def _scene_picture(
+    scene: Scene, captions: Sequence[str], queries: Sequence[ShortQuery], *, twin: int, false: Sequence[str] = ()
+) -> TrainingPicture:
+    """A scene, painted when it is needed, with what is said of it alone and what is asked for that it shows."""
+    from boonart.sample.short_queries import facts
+
+    return TrainingPicture(
+        _painting(scene),
+        (*captions, *(query.text for query in queries)),
+        tuple((text,) for text in false),
+        twin=twin,
+        kind=scene.kind.value,
+        asks=(*[frozenset[str]()] * len(captions), *(query.asks for query in queries)),
+        facts=facts(scene),
+    )
 
 
 def _painting(scene: Any) -> Callable[[], Picture]:

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from random_reranker import SIZES, save_random_reranker
 
 from boonart.cli import app
-from boonart.encoders.fake import FakeEncoder
 from boonart.errors import InvalidRequest, ModelNotAvailable
-from boonart.vitr.config import RoleConfig, VitrConfig
-from boonart.vitr.mixture import untrained_mixtures
-from boonart.vitr.model import RelationNetwork
-from boonart.vitr.weights import Checkpoint, load_checkpoint, save_checkpoint
-from boonart.works import ModelCard
+from boonart.vitr.weights import load_checkpoint
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_seeded_thread")]
 
-SIZES = VitrConfig(
-    32, 16, 16, embed_size=8, similarity_size=6, filters=2, aggregations=3, role=RoleConfig(size=8, feed_forward=8)
-)
 COLOURS = ("red", "blue", "green", "white", "orange", "purple")
 NO_SCENES = [
     word
     for name in ("scenes", "hard-scenes", "companions", "rare-scenes", "replaced-scenes", "tagged-scenes", "dev-scenes")
     for word in (f"--{name}", "0")
 ]
-
-
-@pytest.fixture(autouse=True)
-def fake_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("BOONART_ENCODER", "fake")
-    monkeypatch.setenv("BOONART_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("BOONART_CACHE", str(tmp_path / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -62,17 +42,15 @@ def run(*arguments: str | Path) -> None:
 
 
 def test_it_goes_on_from_named_weights(tmp_path: Path, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    card = ModelCard("begun", "reranker", "", {"D": 32, "E": 8, "S": 6}, encoder_id=FakeEncoder().card.id)
-    checkpoint = Checkpoint(RelationNetwork(SIZES), untrained_mixtures(with_role=True), card)
-    begun = save_checkpoint(checkpoint, tmp_path / "home" / "models" / "begun")
+    begun = save_random_reranker(tmp_path / "boonart-home" / "models" / "begun")
     out = tmp_path / "further"
     options = ("--encoder", "fake", "--preset", "further", "--views", "1", *NO_SCENES, "-o", out, "--json")
     run("--data", captions, "--start", "begun", *options)
     left = load_checkpoint(out / "vitr.safetensors")
     assert json.loads(capsys.readouterr().out)["model"] == left.card.id
-    assert begun.id in left.card.data
+    assert begun.card.id in left.card.data
     assert left.network.config.embed_size == SIZES.embed_size
-    assert not torch.equal(left.network.project_words.weight, checkpoint.network.project_words.weight)
+    assert not torch.equal(left.network.project_words.weight, begun.network.project_words.weight)
 
 
 def test_going_on_needs_something_to_go_on_from(captions: Path) -> None:

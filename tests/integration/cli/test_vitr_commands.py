@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from authors_layout import in_authors_layout
 from PIL import Image
+from random_reranker import SIZES, save_random_reranker
 
 from boonart.cli import app
 from boonart.encoders.fake import FakeEncoder
@@ -26,30 +26,20 @@ from boonart.errors import (
     SourceError,
     WorkIndexError,
 )
-from boonart.vitr.config import RoleConfig, VitrConfig
-from boonart.vitr.mixture import untrained_mixtures
+from boonart.vitr.config import VitrConfig
 from boonart.vitr.model import RelationNetwork
-from boonart.vitr.weights import Checkpoint, find_weights, save_checkpoint
-from boonart.works import ModelCard, Picture
+from boonart.vitr.weights import find_weights
+from boonart.works import Picture
 
 pytestmark = pytest.mark.integration
 
-SIZES = VitrConfig(
-    32, 16, 16, embed_size=8, similarity_size=6, filters=2, aggregations=3, role=RoleConfig(size=8, feed_forward=8)
-)
-
 
 @pytest.fixture(autouse=True)
-def fake_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def fake_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_seeded_thread: None) -> None:
     monkeypatch.setenv("BOONART_ENCODER", "fake")
     monkeypatch.setenv("BOONART_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(*arguments: str | Path) -> None:
@@ -131,9 +121,7 @@ COLOURS = {"red": (200, 40, 40), "blue": (50, 80, 190), "green": (50, 140, 60), 
 
 
 def save_reranker(tmp_path: Path) -> None:
-    card = ModelCard("random", "reranker", "", {"D": 32, "E": 8, "S": 6}, encoder_id=FakeEncoder().card.id)
-    checkpoint = Checkpoint(RelationNetwork(SIZES), untrained_mixtures(with_role=True), card)
-    save_checkpoint(checkpoint, tmp_path / "home" / "models" / "random")
+    save_random_reranker(tmp_path / "home" / "models" / "random")
 
 
 def save_representations(tmp_path: Path, **changed: np.ndarray) -> tuple[Path, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +64,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def settings(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> Iterator[None]:
+def settings(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, one_seeded_thread: None) -> None:
     monkeypatch.setenv("BOONART_ENCODER", "fake")
     monkeypatch.setenv("BOONART_HOME", str(home))
     monkeypatch.chdir(tmp_path)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(*arguments: str | Path) -> None:

@@ -27,14 +27,10 @@ CARD = ModelCard("start", "reranker", "", TINY.dimensions, encoder_id="squares@1
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+def tiny(monkeypatch, one_seeded_thread):
     """Small enough for a test, and pictures as they are."""
     monkeypatch.setattr(vitr_run, "small", lambda *sizes: TINY)
     monkeypatch.setattr(vitr_sources, "decode", lambda data: Picture(_pixels(data), (7, 7), "PNG"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _pixels(data: bytes) -> np.ndarray:
