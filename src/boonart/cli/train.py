@@ -76,7 +76,10 @@ def vitr(
     ),
     preset: Annotated[
         str,
-        typer.Option(help="starter; paper: the paper's sizes, loss and schedule; or further, to go on with --start."),
+        typer.Option(
+            help="starter; paper: the paper's sizes, loss and schedule; or, to go on with --start, further, or roles: "
+            "the role tokens alone."
+        ),
     ] = "starter",
     start: Annotated[
         str, typer.Option(help="Weights to go on from: auto for those that searches use, a name or a path.")
@@ -94,6 +97,9 @@ def vitr(
     replaced_scenes: Annotated[
         int, typer.Option(help="Scenes in pairs that differ in one kind of thing or in its colour.", min=0)
     ] = 8000,
+    hard_replaced_scenes: Annotated[
+        int, typer.Option(help="More of these to look through for things on others and still lifes.", min=0)
+    ] = 0,
     tagged_scenes: Annotated[
         int, typer.Option(help="Scenes in pairs, one as it is and one painted, with short queries alone.", min=0)
     ] = 0,
@@ -139,6 +145,7 @@ def vitr(
                 companions=companions,
                 rare_scenes=rare_scenes,
                 replaced_scenes=replaced_scenes,
+                hard_replaced_scenes=hard_replaced_scenes,
                 tagged_scenes=tagged_scenes,
                 dev_scenes=dev_scenes,
                 seed=seed,
@@ -165,16 +172,17 @@ def _training(preset: str, start: str) -> VitrTraining:
         InvalidRequest: there is none, or it goes on from weights and no `start` is named.
     """
     from boonart.errors import InvalidRequest
-    from boonart.training.vitr import further_preset, paper_preset, starter_preset
+    from boonart.training.vitr import further_preset, paper_preset, roles_preset, starter_preset
 
-    presets = {"starter": starter_preset, "paper": paper_preset, "further": further_preset}
+    going_on = {"further": further_preset, "roles": roles_preset}
+    presets = {"starter": starter_preset, "paper": paper_preset, **going_on}
     if preset not in presets:
         raise InvalidRequest(
-            f"There is no preset {preset!r}.", hint="Choose starter, paper or further.", field="preset"
+            f"There is no preset {preset!r}.", hint="Choose starter, paper, further or roles.", field="preset"
         )
-    if preset == "further" and not start:
+    if preset in going_on and not start:
         raise InvalidRequest(
-            "The preset further goes on from weights, and none are named.", hint="Add --start auto.", field="start"
+            f"The preset {preset} goes on from weights, and none are named.", hint="Add --start auto.", field="start"
         )
     return presets[preset]()
 

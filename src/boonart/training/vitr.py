@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Stage:
         global_from: pass from which the global similarity takes part (published head).
         photographs: how often a pass goes through each set without twins: a third of each of three views, say.
         twins: how often a pass goes through each set of twins.
+        shares: the same for the sets of these names, whatever the two before say.
         alike: pictures of a set of twins that are alike stand together in clumps of about so many; 0 for batches at
             random.
         likeness: which of them are alike.
@@ -72,6 +73,7 @@ class Stage:
     global_from: int = 3
     photographs: float = 1.0
     twins: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
     alike: int = 0
     likeness: Likeness = Likeness.SAID
     blend: float = 1.0
@@ -199,6 +201,33 @@ def further_preset() -> VitrTraining:
     return replace(preset, stages=(further, replace(published, rate=5e-4, twins=0.4)))
 
 
+def roles_preset() -> VitrTraining:
+    """Goes on from trained weights with the role tokens alone: on what they get wrong, for an hour.
+
+    Regions and words stay as they are, and with them what collections hold of their works, the published head and the
+    querybank. Most of a pass are pairs with something replaced, and tags; all else is there so that it stays known.
+    """
+    *_, longer, _ = starter_preset().stages
+    stage = replace(
+        longer,
+        passes=24,
+        rate=5e-4,
+        freeze_projections=True,
+        photographs=0.15,
+        shares={
+            "scenes-train": 0.4,
+            "companions-train": 0.4,
+            "scenes-replaced": 0.8,
+            "scenes-hard-replaced": 1.0,
+            "scenes-tagged": 2.0,
+        },
+        blend=1.0,
+        options=replace(longer.options, grounding=0.0),
+        twin_options=replace(longer.twin_options or longer.options, grounding=0.0),
+    )
+    return VitrTraining((stage,), measure_every=4)
+
+
 @dataclass(slots=True)
 class Report:
     """Where a run stands, for a progress display.
@@ -286,7 +315,7 @@ class _StageRun:
             )
             for part in sets
         ]
-        shares = [stage.twins if _has_twins(part) else stage.photographs for part in sets]
+        shares = [_share_of(stage, part) for part in sets]
         self.counts = [max(1, round(share * len(s))) for share, s in zip(shares, self.samplers, strict=True)]
         self.steps_a_pass = sum(self.counts)
         self.steps = self.steps_a_pass * stage.passes
@@ -443,6 +472,10 @@ def on_device(batch: PairBatch, device: torch.device) -> PairBatch:
 
 def _batch_of(stage: Stage, features: PairFeatures) -> int:
     return min(stage.batch, stage.twin_batch) if _has_twins(features) else stage.batch
+
+
+def _share_of(stage: Stage, features: PairFeatures) -> float:
+    return stage.shares.get(features.name, stage.twins if _has_twins(features) else stage.photographs)
 
 
 def _has_twins(features: PairFeatures) -> bool:

@@ -78,6 +78,7 @@ class PairFeatures:
         kinds: (N,).
         texts: the M texts.
         asks, facts: (M,) and (N,), see `TrainingPicture`.
+        name: of the set, or "".
     """
 
     image_globals: Float32Array
@@ -93,6 +94,7 @@ class PairFeatures:
     texts: tuple[str, ...]
     asks: tuple[frozenset[str], ...]
     facts: tuple[frozenset[str], ...]
+    name: str = ""
 
     @property
     def true_texts(self) -> npt.NDArray[np.int64]:
@@ -136,6 +138,7 @@ class PairFeatures:
             tuple(self.texts[row] for row in texts),
             tuple(self.asks[row] for row in texts),
             tuple(self.facts[row] for row in pictures),
+            self.name,
         )
 
 

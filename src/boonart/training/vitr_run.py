@@ -23,6 +23,7 @@ from boonart.training.vitr_querybank import with_querybank
 from boonart.training.vitr_sources import (
     Source,
     altered_view,
+    hard_replaced_scene_pictures,
     hard_scene_pictures,
     rare_scene_pictures,
     read_source,
@@ -51,6 +52,7 @@ class VitrData:
         companions: how many scenes of two of a kind and of coloured cloths to train on beside them.
         rare_scenes: how many further scenes to look through for things that are seldom drawn.
         replaced_scenes: how many in pairs that differ in one kind of thing or in its colour.
+        hard_replaced_scenes: how many more of these to look through for hard ones.
         tagged_scenes: how many in pairs of what is as it is and what is painted, with short queries alone.
         dev_scenes: how many to choose by; where there are companions, three eighths as many of these more.
         seed: of views and generated scenes.
@@ -65,6 +67,7 @@ class VitrData:
     companions: int = 0
     rare_scenes: int = 0
     replaced_scenes: int = 0
+    hard_replaced_scenes: int = 0
     tagged_scenes: int = 0
     dev_scenes: int = 0
     seed: int = 0
@@ -185,7 +188,9 @@ def training_sets(
         for view in range(1, data.views):
             pictures = altered_view(source.train, view, data.seed)
             sets.append(encode(f"{source.name}-train-view-{view}", pictures))
-    sets.extend(encode(f"{name}-{data.seed}", pictures) for name, pictures in _scene_sets(data) if pictures)
+    for name, pictures in _scene_sets(data):
+        if pictures:
+            sets.append(replace(encode(f"{name}-{data.seed}", pictures), name=name))
     return sets
 
 
@@ -197,6 +202,7 @@ def _scene_sets(data: VitrData) -> Iterator[tuple[str, list[TrainingPicture]]]:
     yield "companions-train", scene_pictures(data.seed, 0, "train", companions=companions)
     yield "scenes-rare", rare_scene_pictures(data.seed, scenes, hard, companions, data.rare_scenes)
     yield "scenes-replaced", replaced_scene_pictures(data.seed, data.replaced_scenes)
+    yield "scenes-hard-replaced", hard_replaced_scene_pictures(data.seed, data.hard_replaced_scenes)
     yield "scenes-tagged", tagged_scene_pictures(data.seed, data.tagged_scenes)
 
 

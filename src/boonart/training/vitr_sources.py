@@ -29,6 +29,10 @@ HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
 
 
+STILL_LIFES = 600
+"""Pairs of still lifes among the hard ones with something replaced."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where training pictures come from.
@@ -229,6 +233,25 @@ def replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
     from boonart.sample.replacements import replacement_groups
 
     return _pictures_of(replacement_groups(seed, count))
+
+
+def hard_replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
+    """Of `count` further scenes in such pairs, abstract ones of one thing on another, and the first still lifes.
+
+    What a thing is tells least where it is made of a few planes, and a still life shows little else.
+    """
+    from boonart.sample.replacements import replacement_groups
+    from boonart.sample.scenes import Manner, RelationName
+
+    on, still_lifes = [], []
+    for group in replacement_groups(seed + 1, count):  # of another seed: the first ones of this one are trained on
+        scene = group.scenes[0]
+        if scene.manner is Manner.STILL_LIFE:
+            still_lifes.append(group)
+        elif scene.manner is Manner.ABSTRACT:
+            stands = {relation.name for relation in scene.relations} & {RelationName.ON, RelationName.UNDER}
+            on.extend([group] if stands else [])
+    return _pictures_of(on + still_lifes[:STILL_LIFES])
 
 
 def tagged_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:

@@ -17,11 +17,8 @@ from boonart.vitr.weights import load_checkpoint
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_seeded_thread")]
 
 COLOURS = ("red", "blue", "green", "white", "orange", "purple")
-NO_SCENES = [
-    word
-    for name in ("scenes", "hard-scenes", "companions", "rare-scenes", "replaced-scenes", "tagged-scenes", "dev-scenes")
-    for word in (f"--{name}", "0")
-]
+KINDS = ("", "hard-", "rare-", "replaced-", "hard-replaced-", "tagged-", "dev-")
+NO_SCENES = ["--companions", "0", *(word for kind in KINDS for word in (f"--{kind}scenes", "0"))]
 
 
 @pytest.fixture
@@ -63,4 +60,4 @@ def test_going_on_needs_something_to_go_on_from(captions: Path) -> None:
 def test_an_unknown_preset_is_told_the_known_ones(captions: Path) -> None:
     with pytest.raises(InvalidRequest) as error:
         run("--data", captions, "--encoder", "fake", "--preset", "fast")
-    assert "starter, paper or further" in (error.value.hint or "")
+    assert "starter, paper, further or roles" in (error.value.hint or "")

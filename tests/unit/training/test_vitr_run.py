@@ -14,7 +14,7 @@ from vitr_toys import COLOURS, SquareEncoder
 
 from boonart.errors import ConfigurationError, ModelFileError, ModelMismatch, SourceError
 from boonart.training import vitr_run, vitr_sources
-from boonart.training.vitr import VitrTraining, further_preset, starter_preset
+from boonart.training.vitr import VitrTraining, further_preset, roles_preset, starter_preset
 from boonart.training.vitr_run import VitrData, train_vitr
 from boonart.vitr.config import RoleConfig, VitrConfig
 from boonart.vitr.mixture import Direction, untrained_mixtures
@@ -117,6 +117,25 @@ def test_going_on_from_weights(captions, tmp_path):
     other = load_checkpoint(tmp_path / "moved" / "vitr.safetensors").network
     assert not torch.equal(other.project_words.weight, start.network.project_words.weight)
     assert all(torch.equal(value, before[name]) for name, value in start.network.state_dict().items())
+
+
+def test_role_tokens_alone_go_on_and_leave_what_collections_hold(captions, tmp_path):
+    data = VitrData((captions,), tmp_path / "cache", views=1)
+    train_vitr(short(), SquareEncoder(), data, tmp_path / "begun", device="cpu")
+    start = load_checkpoint(tmp_path / "begun" / "vitr.safetensors").network.state_dict()
+    preset = roles_preset()
+    preset = replace(preset, stages=(replace(preset.stages[0], passes=2, batch=6),), measure_every=1)
+    checkpoint = load_checkpoint(tmp_path / "begun" / "vitr.safetensors")
+    train_vitr(preset, SquareEncoder(), data, tmp_path / "out", start=checkpoint, device="cpu")
+    left = load_checkpoint(tmp_path / "out" / "vitr.safetensors").network.state_dict()
+    moved = {name for name, value in left.items() if not torch.equal(value, start[name])}
+    assert moved
+    assert all(name.startswith("role.") for name in moved)
+
+
+def test_a_share_is_said_of_sets_that_there_are(tmp_path):
+    names = {name for name, _ in vitr_run._scene_sets(VitrData((), tmp_path))}
+    assert names.issuperset(roles_preset().stages[0].shares)
 
 
 def test_weights_of_another_encoder_are_not_gone_on_from(captions, tmp_path):

@@ -11,9 +11,11 @@ from boonart.errors import SourceError
 from boonart.training.vitr_sources import (
     HARD_KINDS,
     altered_view,
+    hard_replaced_scene_pictures,
     hard_scene_pictures,
     rare_scene_pictures,
     read_source,
+    replaced_scene_pictures,
     scene_pictures,
     tagged_scene_pictures,
 )
@@ -168,6 +170,20 @@ def test_companions_follow_and_keep_their_twins_apart():
         if item.twin >= 0:
             twins[item.twin] = twins.get(item.twin, 0) + 1
     assert set(twins.values()) == {2}
+
+
+def test_hard_replaced_scenes_are_abstract_things_on_others_and_some_still_lifes(monkeypatch):
+    monkeypatch.setattr("boonart.training.vitr_sources.STILL_LIFES", 3)
+    pictures = hard_replaced_scene_pictures(3, 400)
+    first = [captions[0] for captions in (picture.captions for picture in pictures)]
+    still = ["manner still life" in picture.facts for picture in pictures]
+    assert sum(still) == 6
+    assert 2 < len(pictures) < 40
+    for picture in pictures[:-6]:
+        assert "manner abstract" in picture.facts
+        assert any(" on " in fact or " under " in fact for fact in picture.facts)
+    others = {picture.captions[0] for picture in replaced_scene_pictures(3, 400)}
+    assert len(others.intersection(first)) < len(first) / 4
 
 
 def test_tagged_scenes_have_short_queries_alone():

@@ -170,3 +170,12 @@ def test_a_blended_stage_that_was_interrupted_blends_with_what_it_began_with(toy
     again = RelationNetwork(CONFIG)
     train_stages(again, training, [toys], dev, tmp_path / "resumed")
     torch.testing.assert_close(weights(again), weights(whole))
+
+
+def test_a_set_of_a_named_share_is_gone_through_as_often_as_that(toys, tmp_path):
+    stage = replace(ROLE, passes=1, batch=4, twins=1.0, shares={"tags": 3.0})
+    sets = [toys, replace(toys, name="tags"), replace(toys, name="others")]
+    seen: list[Report] = []
+    train_stages(network(), VitrTraining((stage,)), sets, DevSets(scenes=toys), tmp_path, progress=seen.append)
+    once = len(toys.image_globals) // stage.batch
+    assert [report.steps for report in seen] == [5 * once] * (5 * once)
