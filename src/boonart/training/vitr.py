@@ -202,30 +202,27 @@ def further_preset() -> VitrTraining:
 
 
 def roles_preset() -> VitrTraining:
-    """Goes on from trained weights with the role tokens alone: on what they get wrong, for an hour.
+    """Goes on from trained weights with the role tokens alone, on what they get wrong.
 
     Regions and words stay as they are, and with them what collections hold of their works, the published head and the
-    querybank. Most of a pass are pairs with something replaced, and tags; all else is there so that it stays known.
+    querybank. First most of a pass are tags and pairs with something replaced, then all scenes count about alike: what
+    the tags unteach is learned again.
     """
     *_, longer, _ = starter_preset().stages
-    stage = replace(
+    hard = replace(
         longer,
-        passes=24,
+        passes=8,
         rate=5e-4,
         freeze_projections=True,
         photographs=0.15,
-        shares={
-            "scenes-train": 0.4,
-            "companions-train": 0.4,
-            "scenes-replaced": 0.8,
-            "scenes-hard-replaced": 1.0,
-            "scenes-tagged": 2.0,
-        },
+        twins=0.4,
+        shares={"scenes-replaced": 0.8, "scenes-hard-replaced": 1.0, "scenes-tagged": 2.0},
         blend=1.0,
         options=replace(longer.options, grounding=0.0),
         twin_options=replace(longer.twin_options or longer.options, grounding=0.0),
     )
-    return VitrTraining((stage,), measure_every=4)
+    shares = {"scenes-replaced": 1.0, "scenes-hard-replaced": 1.0}
+    return VitrTraining((hard, replace(hard, rate=3e-4, photographs=0.3, twins=0.8, shares=shares)))
 
 
 @dataclass(slots=True)
