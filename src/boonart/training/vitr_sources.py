@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
 
-
 STILL_LIFES = 600
 """Pairs of still lifes among the hard ones with something replaced."""
 
