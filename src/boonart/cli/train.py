@@ -172,7 +172,7 @@ def _training(preset: str, start: str) -> VitrTraining:
         InvalidRequest: there is none, or it goes on from weights and no `start` is named.
     """
     from boonart.errors import InvalidRequest
-    from boonart.training.vitr import further_preset, paper_preset, roles_preset, starter_preset
+    from boonart.training.vitr_presets import further_preset, paper_preset, roles_preset, starter_preset
 
     going_on = {"further": further_preset, "roles": roles_preset}
     presets = {"starter": starter_preset, "paper": paper_preset, **going_on}

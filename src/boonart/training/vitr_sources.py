@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 HARD_KINDS = frozenset({"colours", "bigger / smaller", "behind / in front of", "holding", "counts"})
 """Kinds of relation that are learned slowly; see `boonart.sample.scenes.RelationKind`."""
 
-STILL_LIFES = 600
-"""Pairs of still lifes among the hard ones with something replaced."""
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -234,23 +231,27 @@ def replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
     return _pictures_of(replacement_groups(seed, count))
 
 
-def hard_replaced_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:
+def hard_replaced_scene_pictures(seed: int, count: int, *, still_lifes: int = 600) -> list[TrainingPicture]:
     """Of `count` further scenes in such pairs, abstract ones of one thing on another, and the first still lifes.
 
     What a thing is tells least where it is made of a few planes, and a still life shows little else.
+
+    Args:
+        still_lifes: how many pairs of these.
     """
     from boonart.sample.replacements import replacement_groups
     from boonart.sample.scenes import Manner, RelationName
 
-    on, still_lifes = [], []
-    for group in replacement_groups(seed + 1, count):  # of another seed: the first ones of this one are trained on
-        scene = group.scenes[0]
-        if scene.manner is Manner.STILL_LIFE:
-            still_lifes.append(group)
-        elif scene.manner is Manner.ABSTRACT:
-            stands = {relation.name for relation in scene.relations} & {RelationName.ON, RelationName.UNDER}
-            on.extend([group] if stands else [])
-    return _pictures_of(on + still_lifes[:STILL_LIFES])
+    stands = {RelationName.ON, RelationName.UNDER}
+    groups = list(replacement_groups(seed + 1, count))  # of another seed: the first ones of this one are trained on
+    abstract = [
+        group
+        for group in groups
+        if group.scenes[0].manner is Manner.ABSTRACT
+        and any(relation.name in stands for relation in group.scenes[0].relations)
+    ]
+    still = [group for group in groups if group.scenes[0].manner is Manner.STILL_LIFE]
+    return _pictures_of(abstract + still[:still_lifes])
 
 
 def tagged_scene_pictures(seed: int, count: int) -> list[TrainingPicture]:

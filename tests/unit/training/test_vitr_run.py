@@ -14,7 +14,8 @@ from vitr_toys import COLOURS, SquareEncoder
 
 from boonart.errors import ConfigurationError, ModelFileError, ModelMismatch, SourceError
 from boonart.training import vitr_run, vitr_sources
-from boonart.training.vitr import VitrTraining, further_preset, roles_preset, starter_preset
+from boonart.training.vitr import VitrTraining
+from boonart.training.vitr_presets import further_preset, roles_preset, starter_preset
 from boonart.training.vitr_run import VitrData, train_vitr
 from boonart.vitr.config import RoleConfig, VitrConfig
 from boonart.vitr.mixture import Direction, untrained_mixtures
@@ -55,8 +56,8 @@ def captions(tmp_path):
     return folder
 
 
-def short() -> VitrTraining:
-    preset = starter_preset()
+def short(preset: VitrTraining | None = None) -> VitrTraining:
+    preset = preset or starter_preset()
     stages = tuple(replace(stage, passes=2, batch=6) for stage in preset.stages)
     return replace(preset, stages=stages, measure_every=1)
 
@@ -122,14 +123,11 @@ def test_going_on_from_weights(captions, tmp_path):
 def test_role_tokens_alone_go_on_and_leave_what_collections_hold(captions, tmp_path):
     data = VitrData((captions,), tmp_path / "cache", views=1)
     train_vitr(short(), SquareEncoder(), data, tmp_path / "begun", device="cpu")
-    start = load_checkpoint(tmp_path / "begun" / "vitr.safetensors").network.state_dict()
-    preset = roles_preset()
-    stages = tuple(replace(stage, passes=2, batch=6) for stage in preset.stages)
-    preset = replace(preset, stages=stages, measure_every=1)
-    checkpoint = load_checkpoint(tmp_path / "begun" / "vitr.safetensors")
-    train_vitr(preset, SquareEncoder(), data, tmp_path / "out", start=checkpoint, device="cpu")
+    start = load_checkpoint(tmp_path / "begun" / "vitr.safetensors")
+    train_vitr(short(roles_preset()), SquareEncoder(), data, tmp_path / "out", start=start, device="cpu")
     left = load_checkpoint(tmp_path / "out" / "vitr.safetensors").network.state_dict()
-    moved = {name for name, value in left.items() if not torch.equal(value, start[name])}
+    before = start.network.state_dict()
+    moved = {name for name, value in left.items() if not torch.equal(value, before[name])}
     assert moved
     assert all(name.startswith("role.") for name in moved)
 

@@ -172,10 +172,9 @@ def test_companions_follow_and_keep_their_twins_apart():
     assert set(twins.values()) == {2}
 
 
-def test_hard_replaced_scenes_are_abstract_things_on_others_and_some_still_lifes(monkeypatch):
-    monkeypatch.setattr("boonart.training.vitr_sources.STILL_LIFES", 3)
-    pictures = hard_replaced_scene_pictures(3, 400)
-    first = [captions[0] for captions in (picture.captions for picture in pictures)]
+def test_hard_replaced_scenes_are_abstract_things_on_others_and_some_still_lifes():
+    pictures = hard_replaced_scene_pictures(3, 400, still_lifes=3)
+    first = [picture.captions[0] for picture in pictures]
     still = ["manner still life" in picture.facts for picture in pictures]
     assert sum(still) == 6
     assert 2 < len(pictures) < 40

@@ -10,9 +10,10 @@ import torch
 from vitr_toys import CONFIG
 
 from boonart.errors import ConfigurationError, ModelFileError, SourceError
-from boonart.training.vitr import Report, Stage, VitrTraining, paper_preset, starter_preset, train_stages
+from boonart.training.vitr import Report, Stage, VitrTraining, train_stages
 from boonart.training.vitr_batches import Likeness
 from boonart.training.vitr_dev import DevSets, dev_figures
+from boonart.training.vitr_presets import paper_preset, starter_preset
 from boonart.training.vitr_steps import Head, Loss, StepOptions
 from boonart.vitr.config import VitrConfig
 from boonart.vitr.model import RelationNetwork
